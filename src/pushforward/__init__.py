@@ -1,0 +1,47 @@
+"""Deep generative models behind one interface: draw, score, fill in, encode.
+
+>>> import pushforward as pf
+>>> model = pf.Histogram(bins=10).fit(pf.data.toys.moons(200))
+>>> model.sample(2, seed=0).shape
+(2, 2)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_ROOMS = ("data", "metrics", "noise", "nets", "maths", "engine", "errors")
+_NAMES = {
+    "Model": "model",
+    "Recipe": "engine",
+    "Space": "space",
+    "Examples": "data",
+    "Unable": "errors",
+    "Diverged": "errors",
+    "Problem": "errors",
+    "load": "catalogue",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Everything comes when it is first asked for: `import pushforward` costs next to nothing.
+    if name in _ROOMS:
+        return import_module(f".{name}", __name__)
+    if name in _NAMES:
+        return getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from .catalogue import find
+    from .errors import Usage
+
+    try:
+        return find(name)
+    except Usage as problem:
+        raise AttributeError(str(problem)) from None
+
+
+def __dir__() -> list[str]:
+    from .catalogue import names
+
+    return sorted([*_ROOMS, *_NAMES, *names()])

@@ -1,0 +1,8 @@
+"""The one loop, what it is told (recipe), where it runs (machine), what it says (journal), what it keeps (checkpoint)."""
+
+from .journal import Journal
+from .loop import play
+from .machine import Machine
+from .recipe import Recipe
+
+__all__ = ["Journal", "Machine", "Recipe", "play"]

@@ -1,0 +1,450 @@
+"""The abstraction: a model of p(x | given).
+
+A system writes annotated fields, `build(space, given)`, the underscore twins of what its mathematics gives, on tensors in model
+coordinates, and one way to learn: `solve`, `loss` or `moves` (none if `_log_prob` or `_bound` is there). The public verbs, here
+called doors, are written once, in this file: raw data -> tensors -> chart -> batches -> mathematics -> the kind of thing that came in.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import noise, tags
+from .data.examples import Examples, labelled
+from .data.load import load as load_data
+from .engine import Journal, Machine, Recipe, play
+from .errors import BadData, Unable, Usage, not_fitted
+from .fields import Fields
+from .saving import claim, save
+from .space import Chart, Space
+
+ABILITIES = ("sample", "log_prob", "bound", "energy", "evidence", "encode", "decode", "complete")
+KINDS = {
+    "sample": "exact",
+    "log_prob": "exact",
+    "bound": "lower bound",
+    "energy": "unnormalised",
+    "evidence": "importance-weighted",
+    "encode": "exact",
+    "decode": "exact",
+    "complete": "exact",
+}
+BUDGET = 1 << 26  # numbers that a batch of a door may hold at once
+
+
+class Ability:
+    """A door that is there only where the model can: `hasattr` stays honest, a missing one says why."""
+
+    def __init__(self, door: Callable):
+        self.door, self.name, self.__doc__ = door, door.__name__, door.__doc__
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        if model is None:
+            return self.door
+        if (reason := model.reason(self.name)) is not None:
+            raise Unable(reason)
+        return self.door.__get__(model, owner)
+
+
+class Model(Fields):
+    """p(x | given). See docs/add-a-model.md for how a system is written."""
+
+    recipe: ClassVar[Recipe] = Recipe()
+    players: ClassVar[tuple[str, ...]] = ()
+    coordinates: ClassVar[str] = "natural"
+    spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "table")  # what it can be built for
+    kinds: ClassVar[dict[str, str]] = {}
+    why_not: ClassVar[dict[str, str]] = {}
+    footprint: int | ClassVar[int] = 64  # numbers that a door holds for each variable of an example, about
+
+    # ---- what a system writes ------------------------------------------------------------------------------------
+    def build(self, space: Space, given: int | None = None) -> None:
+        """Make the networks and buffers for a space in model coordinates and `given` features of the condition."""
+        raise TypeError(f"{type(self).__name__} has no build(space, given). See docs/add-a-model.md.")
+
+    def loss(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Minus the mean log-likelihood, or bound, in nats; the default objective."""
+        return -self._nats(x, given).mean()
+
+    def moves(self, x: Tensor, given: Tensor | None = None) -> Iterator[tuple[str, Tensor]]:
+        """The game of one step: yield (player, loss); that player has stepped when the next line runs."""
+        yield "model", self.loss(x, given)
+
+    def prime(self, x: Tensor, given: Tensor | None = None) -> None:
+        """Set what must start from the data (biases, scales), from a first lot of examples, before training."""
+
+    def unable(self, ability: str) -> str | None:
+        """A reason why this fitted model lacks an ability that its class has; None where it has it."""
+        return None
+
+    # ---- abilities -----------------------------------------------------------------------------------------------
+    def reason(self, ability: str) -> str | None:
+        """None if the model can; else a sentence with the reason and what it can do instead."""
+        twin = getattr(type(self), f"_{ability}", None)
+        chart = self.__dict__.get("_chart_exact", True)
+        if ability == "bound" and not chart and hasattr(type(self), "_log_prob"):
+            twin = type(self)._log_prob  # type: ignore[attr-defined]
+        if twin is None:
+            why = self.why_not.get(ability, "its mathematics does not give one.")
+        elif ability == "log_prob" and not chart:
+            why = f"the data are whole numbers ({self.space.kind}) and the model is a density of them plus uniform noise. bound gives a lower bound of log P(x)."
+        elif "_space" in self.__dict__ and (found := self.unable(ability)) is not None:
+            why = found
+        else:
+            return None
+        can = [a for a in ABILITIES if a != ability and (getattr(type(self), f"_{a}", None) is not None)]
+        return f"{type(self).__name__} has no {ability}: {why} It can: {', '.join(can)}."
+
+    @property
+    def abilities(self) -> dict[str, str]:
+        """What this model can do, and of what kind each answer is."""
+        return {a: self.kinds.get(a, KINDS[a]) for a in ABILITIES if self.reason(a) is None}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ABILITIES and (reason := self.reason(name)) is not None:
+            raise Unable(reason)
+        return super().__getattr__(name)
+
+    # ---- learning ------------------------------------------------------------------------------------------------
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        given: Any = None,
+        valid: Any = None,
+        out: str | Path | None = None,
+        overwrite: bool = False,
+        resume: bool = False,
+        device: str = "auto",
+        shards: bool = False,
+        callbacks: Sequence[Callable] = (),
+        quiet: bool = False,
+        tensorboard: bool = False,
+        **changes: Any,
+    ) -> Any:
+        """Learn from x: an array, tensor, DataFrame, list of strings, path or Examples. `y` is ignored (scikit-learn's convention);
+        a condition comes as `given=`. Further keywords change the recipe: steps, time, batch, lr, seed …
+        """
+        self.check_fields()
+        recipe = self.recipe.change(**({"steps": 10**9} if "time" in changes and not {"steps", "epochs"} & set(changes) else {}), **changes)
+        examples = x if isinstance(x, Examples) and given is None else load_data(x, given=given)
+        machine = Machine(device, recipe.precision, shards)
+        folder = claim(out, overwrite, resume) if out is not None and machine.rank == 0 else Path(out) if out is not None else None
+        steps = not hasattr(type(self), "solve")
+        held = valid if valid is None or isinstance(valid, Examples) else Examples(*(valid if isinstance(valid, tuple) else (valid,)), space=examples.space, given_space=examples.given_space)
+        if held is None and steps and recipe.valid and self.judges() and len(examples) >= 20:
+            examples, held = examples.split(recipe.valid, recipe.seed)
+        self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
+        journal = Journal(folder / "journal.jsonl" if folder and machine.rank == 0 else None, quiet or machine.rank > 0, folder / "tensorboard" if folder and tensorboard else None)
+        try:
+            if steps:
+                outcome = play(self, examples, recipe, machine, journal, held, folder, resume, callbacks)
+                self.outcome_ = vars(outcome)
+                if machine.shards:
+                    whole = machine.whole(self)
+                    self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
+                    self.load_state_dict(whole)
+            else:
+                self.to(machine.device)
+                self.learn_at_once(examples, recipe.seed)
+                self.outcome_ = {"step": 0, "reason": "solved", "best": None}
+        finally:
+            journal.close()
+        self.history_ = journal.entries
+        self._recipe = recipe
+        self.eval()
+        if folder and machine.rank == 0:
+            save(self, folder)
+        return self
+
+    @torch.no_grad()
+    def learn_at_once(self, examples: Examples, seed: int) -> None:
+        x, given = examples.take(torch.arange(len(examples)))
+        with noise.stream(seed, 0, 0, self.device, self.dtype):
+            y, g, _ = self.enter(x.to(self.device), None if given is None else given.to(self.device))
+            self.solve(y, g)  # type: ignore[operator]
+
+    def make(self, space: Space, given_space: Space | None, examples: Examples | None, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+        """Charts and networks for a space. Without examples (on loading) the charts' constants come with the weights."""
+        for name in list(self._modules):
+            if name not in self.fields:
+                del self._modules[name]
+        self._parameters.clear()
+        self._buffers.clear()
+        if space.kind not in self.spaces:
+            raise BadData(f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits.")
+        first = examples.take(torch.arange(min(len(examples), 1 << 16))) if examples else (None, None)
+        chart = Chart.of(space, self.coordinates, blank(space) if first[0] is None else first[0])
+        given_chart = None
+        if given_space is not None:
+            given_chart = Chart.of(given_space, "features", blank(given_space) if first[1] is None else first[1])
+        self._space, self._given, self._chart_exact, self._dtype = space, given_space, chart.exact or self.coordinates == "features", dtype
+        with noise.initialisation(seed), noise.stream(seed):
+            self.build(chart.space, given_chart.space.size if given_chart else None)
+        self.to(dtype)
+        self.chart, self.given_chart = chart, given_chart  # after `to`: charts stay in double precision
+        self.n_features_in_ = space.size
+        if space.names:
+            self.feature_names_in_ = np.array(space.names, dtype=object)
+        if examples is not None and type(self).prime is not Model.prime:
+            with torch.no_grad(), noise.stream(seed, dtype=dtype):
+                y, g, _ = self.enter(first[0][:8192], None if first[1] is None else first[1][:8192])
+                self.prime(y, g)
+
+    # ---- what the engine calls -----------------------------------------------------------------------------------
+    def turn(self, x: Tensor, given: Tensor | None) -> Iterator[tuple[str, Tensor]]:
+        with torch.no_grad():
+            y, g, _ = self.enter(x, given)
+        yield from self.moves(y, g)
+
+    def judge(self, x: Tensor, given: Tensor | None) -> Tensor | None:
+        """Log-likelihood or bound of each example in the units of the data; None where the model has neither."""
+        if not self.judges():
+            return None
+        y, g, ladj = self.enter(x, given)
+        return self._nats(y, g) + ladj
+
+    def judges(self) -> bool:
+        return hasattr(type(self), "_log_prob") or hasattr(type(self), "_bound")
+
+    def _nats(self, x: Tensor, given: Tensor | None) -> Tensor:
+        if hasattr(type(self), "_log_prob") and ("_space" not in self.__dict__ or self.unable("log_prob") is None):
+            return self._log_prob(x, given)  # type: ignore[operator]
+        return self._bound(x, given)  # type: ignore[operator]
+
+    def units(self, nats: float) -> dict[str, float]:
+        return {"bits/dim": nats / np.log(2) / self.space.size} if self.space.discrete else {}
+
+    def enter(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Data units -> model coordinates, the condition's features, and the chart's log-Jacobian."""
+        if self.space.kind != "tokens" and not (x.is_floating_point() and len(self.chart.steps)):
+            x = x.to(self.dtype)
+        y, ladj = self.chart(x)
+        g = None if given is None or self.given_chart is None else self.given_chart(given.double())[0].flatten(1).to(self.dtype)
+        return (y if self.space.kind == "tokens" else y.to(self.dtype)), g, ladj.to(self.dtype)
+
+    # ---- the doors -----------------------------------------------------------------------------------------------
+    @Ability
+    def sample(self, n: int = 1, given: Any = None, seed: int | None = None) -> Any:
+        """n new examples, of the kind that the model was fitted on. The same seed gives the same examples; row i does not depend on n."""
+        self.check_fitted()
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise Usage(f"sample(n={n!r}): a whole number of at least 0 is awaited.")
+        g = self.read_given(given, int(n))
+        seed = secrets.randbits(62) if seed is None else int(seed)
+
+        def one(rows: slice) -> Tensor:
+            y = self._sample(rows.stop - rows.start, None if g is None else self.condition(g[rows]))  # type: ignore[operator]
+            return self.leave(y)
+
+        with torch.no_grad():
+            return self.space.restore(self.batched(one, int(n), seed, self.space.shape))
+
+    @Ability
+    def log_prob(self, x: Any, given: Any = None) -> Any:
+        """log p(x | given) in nats per example, exact, in the units of the data."""
+        return self.per_row(x, given, self._log_prob)  # type: ignore[attr-defined]
+
+    @Ability
+    def bound(self, x: Any, given: Any = None, seed: int = 0) -> Any:
+        """A lower bound of log p(x | given) in nats per example, in the units of the data."""
+        inner = self._bound if hasattr(type(self), "_bound") else self._log_prob  # type: ignore[attr-defined]
+        return self.per_row(x, given, inner, seed)
+
+    @Ability
+    def energy(self, x: Any, given: Any = None) -> Any:
+        """E(x) with p(x) ∝ exp(-E(x)): low is likely; the constant is not known."""
+        return self.per_row(x, given, self._energy, sign=-1.0)  # type: ignore[attr-defined]
+
+    @Ability
+    def evidence(self, x: Any, given: Any = None, seed: int = 0, **options: Any) -> Any:
+        """An estimate of log p(x | given) in nats per example by sampling (more `samples`, a tighter one); its spread is in `evidence_`."""
+        self.evidence_: dict[str, Any] = {"kind": self.kinds.get("evidence", KINDS["evidence"])}
+        return self.per_row(x, given, lambda y, g: self._evidence(y, g, **options), seed)  # type: ignore[attr-defined]
+
+    @Ability
+    def encode(self, x: Any, given: Any = None, seed: int = 0) -> Any:
+        """The latent code of each example."""
+        return self.per_row(x, given, self._encode, seed, jacobian=False)  # type: ignore[attr-defined]
+
+    @Ability
+    def decode(self, z: Any, given: Any = None, seed: int = 0) -> Any:
+        """The example of each code."""
+        self.check_fitted()
+        codes = torch.as_tensor(np.asarray(z) if not isinstance(z, Tensor) else z).to(self.device, self.dtype)
+        g = self.read_given(given, len(codes))
+
+        def one(rows: slice) -> Tensor:
+            return self.leave(self._decode(codes[rows], None if g is None else self.condition(g[rows])))  # type: ignore[operator]
+
+        out = self.batched(one, len(codes), seed, self.space.shape)
+        return out if isinstance(z, Tensor) else self.space.restore(out)
+
+    @Ability
+    def complete(self, x: Any, known: Any = None, given: Any = None, seed: int = 0) -> Any:
+        """x with its unknown part drawn from p(unknown | known). Unknown is NaN, a missing cell, the rest of a text, or where `known` is False."""
+        self.check_fitted()
+        tensor, mask = self.read_partly(x, known)
+        g = self.read_given(given, len(tensor))
+        self.completion_: dict[str, Any] = {"kind": self.abilities["complete"]}
+
+        def one(rows: slice) -> Tensor:
+            t, m = tensor[rows].to(self.device), mask[rows].to(self.device)
+            y, cond, _ = self.enter(torch.where(m, t, torch.zeros_like(t)), None if g is None else g[rows].to(self.device))
+            out = self.leave(self._complete(torch.where(m, y, torch.zeros_like(y)), m, cond))  # type: ignore[operator]
+            return torch.where(m, t.to(out.dtype), out)
+
+        with torch.no_grad():
+            out = self.batched(one, len(tensor), seed, self.space.shape)
+        return out if isinstance(x, Tensor) else self.space.restore(out)
+
+    def grad_log_prob(self, x: Any, given: Any = None) -> Any:
+        """∇ log p(x) (or of the bound, or minus the energy's gradient) with respect to x, in the units of the data."""
+        t = (x if isinstance(x, Tensor) else self.space.read(x)).to(self.device).detach().double().requires_grad_()
+        if hasattr(self, "log_prob") or hasattr(self, "bound"):
+            total = (self.log_prob if hasattr(self, "log_prob") else self.bound)(t, given).sum()
+        else:
+            total = -self.energy(t, given).sum()
+        grad = torch.autograd.grad(total, t)[0]
+        return grad if isinstance(x, Tensor) else grad.cpu().numpy()
+
+    def score_samples(self, x: Any) -> np.ndarray:
+        """log p (or its bound) of each row: scikit-learn's name."""
+        return (self.log_prob if hasattr(self, "log_prob") else self.bound)(x)
+
+    def score(self, x: Any, y: Any = None) -> float:
+        """The mean log-likelihood (or bound) in nats: higher is better."""
+        return float(np.mean(np.asarray(self.score_samples(x))))
+
+    # ---- inside the doors ----------------------------------------------------------------------------------------
+    def per_row(self, x: Any, given: Any, inner: Callable, seed: int = 0, sign: float = 1.0, jacobian: bool = True) -> Any:
+        """One answer an example: tensors in, tensors out (differentiable); anything else in, an array out."""
+        self.check_fitted()
+        raw = isinstance(x, Tensor)
+        held = x if isinstance(x, Examples) else None
+        tensor = self.space.read(x.detach() if raw else x) if held is None else None
+        tensor = self.space.settle(x) if raw else tensor
+        count = len(held) if held is not None else len(tensor)
+        g = held.given if held is not None and given is None else self.read_given(given, count)
+
+        def one(rows: slice) -> Tensor:
+            part = held.take(torch.arange(rows.start, rows.stop))[0] if held is not None else tensor[rows]
+            y, cond, ladj = self.enter(part.to(self.device), None if g is None else g[rows].to(self.device))
+            out = inner(y, cond)
+            return out + sign * ladj if jacobian else out
+
+        with torch.set_grad_enabled(raw and torch.is_grad_enabled()):
+            out = self.batched(one, count, seed, ())
+        return out if raw else out.cpu().numpy()
+
+    def batched(self, one: Callable[[slice], Tensor], n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
+        """Run `one` over rows in batches that fit the memory budget, each with its rows of the private stream."""
+        rows = max(64, min(4096, BUDGET // max(self.space.size * int(self.footprint), 1)) // 64 * 64)
+        parts = []
+        for start in range(0, n, rows):
+            # Noise is drawn on the CPU, so that a seed means the same examples on every device.
+            with noise.stream(seed, 0, start, "cpu", self.dtype):
+                parts.append(one(slice(start, min(start + rows, n))))
+        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else torch.zeros((0, *shape))
+
+    def leave(self, y: Tensor) -> Tensor:
+        """Model coordinates -> data units."""
+        return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(-1, *self.space.shape)
+
+    def condition(self, g: Tensor) -> Tensor:
+        return self.given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)
+
+    def read_given(self, given: Any, n: int) -> Tensor | None:
+        if self._given is None:
+            if given is not None:
+                raise Usage(f"This {type(self).__name__} was fitted without a condition; given= is not awaited. Fit with given=… to have one.")
+            return None
+        if given is None:
+            raise Usage(f"This {type(self).__name__} is a model of p(x | given): pass given=…, of {', '.join(self._given.names) or self._given}.")
+        g = self._given.read(spread(given, n, self._given))
+        if len(g) != n:
+            raise BadData(f"given has {len(g)} rows for {n} examples. Pass one row each, or one value for all.")
+        return g
+
+    def read_partly(self, x: Any, known: Any) -> tuple[Tensor, Tensor]:
+        """x with gaps -> tensor and the mask of what is known."""
+        if self.space.kind == "tokens" and not isinstance(x, Tensor | np.ndarray):
+            return self.space.read_prompts(x)
+        if hasattr(x, "isna"):
+            gone = torch.as_tensor(x[list(self.space.names)].isna().to_numpy())
+            tensor = self.space.read(x, missing=True)
+        else:
+            tensor = self.space.read(x, missing=True)
+            gone = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
+        if known is not None:
+            mask = torch.as_tensor(np.asarray(known, dtype=bool))
+            gone = gone | ~(mask.expand(len(tensor), *mask.shape) if mask.ndim < tensor.ndim else self.space.settle(mask))
+        return torch.nan_to_num(tensor), ~gone
+
+    def check_fitted(self) -> None:
+        if "_space" not in self.__dict__:
+            raise not_fitted(type(self).__name__)
+
+    # ---- facts ---------------------------------------------------------------------------------------------------
+    @property
+    def space(self) -> Space:
+        self.check_fitted()
+        return self.__dict__["_space"]
+
+    @property
+    def device(self) -> torch.device:
+        found = next((t.device for t in [*self.parameters(), *self.buffers()]), None)
+        return found or torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.__dict__.get("_dtype", torch.float32)
+
+    def size(self) -> int:
+        """The number of learned parameters."""
+        return sum(p.numel() for p in self.parameters())
+
+    def save(self, path: str | Path, overwrite: bool = False) -> Path:
+        """Write the model as a folder NAME.pf: card, weights, manifest. No pickle."""
+        self.check_fitted()
+        return save(self, claim(path, overwrite, False))
+
+    def summary(self) -> str:
+        return tags.summary(self)
+
+    def _repr_html_(self) -> str:
+        return tags.html(self)
+
+    def __sklearn_tags__(self) -> Any:
+        return tags.sklearn_tags(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_space" in self.__dict__
+
+
+def spread(given: Any, n: int, space: Space) -> Any:
+    """One value, or one of each column by name, stands for all n examples."""
+    if isinstance(given, dict):
+        import pandas as pd
+
+        return pd.DataFrame({name: [value] * n if np.ndim(value) == 0 else value for name, value in given.items()})
+    if np.ndim(given) == 0:
+        return spread({name: given for name in space.names[:1]}, n, space)
+    named = labelled(given)
+    return named if named is given or not space.names else named.set_axis(list(space.names), axis=1)
+
+
+def blank(space: Space) -> Tensor:
+    """Two rows of zeros: enough to lay out a chart whose constants are loaded after."""
+    return torch.zeros(2, *space.shape, dtype=torch.float64)
+
+
+__all__ = ["ABILITIES", "KINDS", "Model", "nn"]

@@ -1,0 +1,5 @@
+"""Explicit latent variables: p(x) = ∫ p(x | z) p(z) dz. One line a system."""
+
+from .vae import VAE
+
+__all__ = ["VAE"]

@@ -1,0 +1,176 @@
+"""A model as a folder NAME.pf: card.json, weights.safetensors, journal.jsonl, README.md, MANIFEST.sha256. No pickle, no code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .engine.files import MANIFEST, read_json, staged, verify
+from .errors import BadFile, Usage
+from .space import Chart, Space
+
+FORMAT = 1
+
+
+def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
+    """A folder that may be written: new, or to be overwritten or resumed by the caller's word."""
+    folder = Path(path)
+    if folder.exists() and not (overwrite or resume):
+        raise Usage(f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another.")
+    if folder.exists() and overwrite and not resume and folder.is_dir() and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists()):
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        (folder / "journal.jsonl").unlink(missing_ok=True)
+    elif folder.exists() and not folder.is_dir():
+        raise Usage(f"{folder} is a file; a model is a folder. Name another place.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def card(model: Any) -> dict[str, Any]:
+    """All of a model but its weights, as JSON."""
+    kind = type(model)
+    return {
+        "format": FORMAT,
+        "class": kind.__name__,
+        "module": kind.__module__,
+        "fields": {name: card(value) if hasattr(value, "make") else value for name, value in model.get_params(deep=False).items()},
+        "space": model.space.to_json(),
+        "given": None if model._given is None else model._given.to_json(),
+        "coordinates": model.chart.space.to_json(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "recipe": vars(model._recipe) if hasattr(model, "_recipe") else {},
+        "outcome": {k: v for k, v in getattr(model, "outcome_", {}).items() if v is None or isinstance(v, int | float | str)},
+        "abilities": model.abilities,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"pushforward": version(), "torch": torch.__version__, "python": platform.python_version()},
+    }
+
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pushforward")
+    except PackageNotFoundError:
+        return "source"
+
+
+def save(model: Any, folder: Path) -> Path:
+    """Write the folder whole or leave what stands there."""
+    from safetensors.torch import save_file
+
+    history = folder / "journal.jsonl"
+    try:
+        with staged(folder) as stage:
+            described = card(model)
+            (stage / "card.json").write_text(json.dumps(described, indent=1))
+            save_file({name: t.detach().contiguous().cpu().clone() for name, t in model.state_dict().items()}, stage / "weights.safetensors")
+            if history.exists():
+                shutil.copy(history, stage / "journal.jsonl")
+            (stage / "README.md").write_text(readme(model, described))
+    except OSError as problem:
+        raise BadFile(f"{folder} could not be written: {problem}. What stood there is as it was; the model is still in memory.") from problem
+    return folder
+
+
+def readme(model: Any, described: dict[str, Any]) -> str:
+    abilities = "\n".join(f"- `{name}`: {kind}" for name, kind in described["abilities"].items())
+    outcome = ", ".join(f"{k} {v}" for k, v in described["outcome"].items() if v is not None)
+    return (
+        f"# {described['class']}\n\nA generative model of {model.space} made with pushforward {described['versions']['pushforward']} "
+        f"({described['written']}).\n\n{(type(model).__doc__ or '').strip().splitlines()[0]}\n\n## It can\n\n{abilities}\n\n## Training\n\n{outcome}\n\n"
+        f"## Use\n\n```python\nimport pushforward as pf\nmodel = pf.load('{model.space.form}.pf')\nmodel.sample(10)\n```\n\n"
+        "What it draws is generated, not observed. It has learned from its training data, their errors and their biases included.\n"
+    )
+
+
+def load(path: str | Path, find: Callable[[str], type], trust: str | None = None) -> Any:
+    """Read a model folder. Only classes of pushforward are made, unless `trust` names the package of another."""
+    folder = Path(path)
+    if not folder.exists():
+        raise BadFile(f"{folder} does not exist. A saved model is a folder NAME.pf.")
+    verify(folder)
+    described = read_json(folder / "card.json")
+    model = unfold(described, find, trust, folder)
+    fill(model, folder / "weights.safetensors")
+    model.eval()
+    return model
+
+
+def unfold(described: Any, find: Callable[[str], type], trust: str | None, folder: Path) -> Any:
+    """A card -> a model without weights."""
+    try:
+        if described["format"] > FORMAT:
+            raise BadFile(f"{folder} was written by a newer pushforward (format {described['format']}; this one reads {FORMAT}). Upgrade pushforward.")
+        kind = class_of(described["class"], described["module"], find, trust, folder)
+        fields = {
+            name: unfold(v, find, trust, folder) if isinstance(v, dict) and "class" in v else tuple(v) if isinstance(v, list) else v
+            for name, v in described["fields"].items()
+        }
+        model = kind(**fields)
+        given = None if described["given"] is None else Space.from_json(described["given"])
+        model.make(Space.from_json(described["space"]), given, None, 0, getattr(torch, described["dtype"]))
+        model.chart.space = Space.from_json(described["coordinates"])
+        rebuild(model, given)
+        model.outcome_ = described.get("outcome", {})
+        return model
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise BadFile(f"{folder / 'card.json'} is not the card of a model: {type(problem).__name__} {problem}.") from problem
+
+
+def rebuild(model: Any, given: Space | None) -> None:
+    """Build once more for the coordinates that the card tells, which the blank chart could not know."""
+    chart, given_chart = model.chart, model.given_chart
+    for name in list(model._modules):
+        if name not in model.fields:
+            del model._modules[name]
+    model._parameters.clear()
+    model._buffers.clear()
+    model.build(chart.space, None if given_chart is None else given_chart.space.size)
+    model.to(model.dtype)
+    model.chart, model.given_chart = chart, given_chart
+
+
+def class_of(name: str, module: str, find: Callable[[str], type], trust: str | None, folder: Path) -> type:
+    root = str(module).partition(".")[0]
+    if root == "pushforward":
+        return find(str(name))
+    if trust is None or root != trust:
+        raise BadFile(
+            f"{folder} holds a {name} of the package {root!r}, which is not ours; loading it would run that package's code. "
+            f"If you trust it, say trust={root!r}."
+        )
+    return getattr(importlib.import_module(str(module)), str(name))
+
+
+def fill(model: Any, path: Path) -> None:
+    """Put saved weights into a built model: all of them or an error that names what differs."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        saved = load_file(path)
+    except (SafetensorError, OSError) as problem:
+        raise BadFile(f"{path} cannot be read: {problem}") from problem
+    own = model.state_dict()
+    if lost := sorted(set(own) ^ set(saved)):
+        raise BadFile(f"{path} does not fit this {type(model).__name__}: {lost[0]!r} is {'missing' if lost[0] in own else 'not awaited'}.")
+    for name, tensor in saved.items():
+        if own[name].numel() == 0 and tensor.numel():  # a buffer whose size the data decided
+            place, _, leaf = name.rpartition(".")
+            model.get_submodule(place)._buffers[leaf] = tensor
+        elif own[name].shape != tensor.shape:
+            raise BadFile(f"{path}: {name!r} has shape {tuple(tensor.shape)}; this {type(model).__name__} has {tuple(own[name].shape)}.")
+        else:
+            own[name].copy_(tensor)
+
+
+__all__ = ["Chart", "card", "claim", "load", "save"]

@@ -1,0 +1,7 @@
+"""What one example is: its kind and shape, how raw data become tensors and tensors become what came in."""
+
+from .charts import Chart
+from .columns import Column
+from .space import Space
+
+__all__ = ["Chart", "Column", "Space"]

@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets: PUSHFORWARD_DATA, or shared/data beside the checkout."""
+    here = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("PUSHFORWARD_DATA", here.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set PUSHFORWARD_DATA to a folder that has them")
+    return folder
