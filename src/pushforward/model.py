@@ -62,6 +62,7 @@ class Model(Fields):
     spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "table")  # what it can be built for
     kinds: ClassVar[dict[str, str]] = {}
     why_not: ClassVar[dict[str, str]] = {}
+    small: ClassVar[dict[str, Any]] = {}  # fields of a small one, for trials: the laws and the demo use them
     footprint: int | ClassVar[int] = 64  # numbers that a door holds for each variable of an example, about
 
     # ---- what a system writes ------------------------------------------------------------------------------------
@@ -131,9 +132,12 @@ class Model(Fields):
         **changes: Any,
     ) -> Any:
         """Learn from x: an array, tensor, DataFrame, list of strings, path or Examples. `y` is ignored (scikit-learn's convention);
-        a condition comes as `given=`. Further keywords change the recipe: steps, time, batch, lr, seed …
+        a condition comes as `given=`. `valid` is a share of the examples to hold out, or the examples held out.
+        Further keywords change the recipe: steps, time, batch, lr, seed …
         """
         self.check_fields()
+        if isinstance(valid, int | float):  # a share of the examples
+            valid, changes["valid"] = None, float(valid)
         recipe = self.recipe.change(**({"steps": 10**9} if "time" in changes and not {"steps", "epochs"} & set(changes) else {}), **changes)
         examples = x if isinstance(x, Examples) and given is None else load_data(x, given=given)
         machine = Machine(device, recipe.precision, shards)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .engine.files import MANIFEST, read_json, staged, verify
+from .engine.files import MANIFEST, mend, read_json, staged, verify
 from .errors import BadFile, Usage
 from .space import Chart, Space
 
@@ -23,6 +23,7 @@ FORMAT = 1
 def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
     """A folder that may be written: new, or to be overwritten or resumed by the caller's word."""
     folder = Path(path)
+    mend(folder)
     if folder.exists() and not (overwrite or resume):
         raise Usage(f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another.")
     if folder.exists() and overwrite and not resume and folder.is_dir() and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists()):

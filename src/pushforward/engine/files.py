@@ -43,9 +43,9 @@ def staged(folder: Path) -> Iterator[Path]:
     What stands in `folder` until then stays as it is if anything fails, a full disk included.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
+    mend(folder)
     stage = folder.parent / f".{folder.name}.{os.getpid()}.part"
     old = folder.parent / f".{folder.name}.{os.getpid()}.old"
-    shutil.rmtree(stage, ignore_errors=True)
     try:
         stage.mkdir()
         yield stage
@@ -53,17 +53,26 @@ def staged(folder: Path) -> Iterator[Path]:
         for path in [*stage.iterdir(), stage]:
             flush(path)
         if folder.exists():
-            if (folder / "checkpoints").exists() and not (stage / "checkpoints").exists():
-                (folder / "checkpoints").rename(stage / "checkpoints")
             folder.rename(old)
         stage.rename(folder)
         flush(folder.parent)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        mend(folder)
+
+
+def mend(folder: Path) -> None:
+    """Clear what an interrupted writing left beside a folder: put the old one back if the new one never came, and move over the
+    subfolders that other writers own (checkpoints) if it did."""
+    for part in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(part, ignore_errors=True)
+    for old in folder.parent.glob(f".{folder.name}.*.old"):
+        if not folder.exists():
+            old.rename(folder)
+            continue
+        for inner in old.iterdir():
+            if inner.is_dir() and not (folder / inner.name).exists():
+                inner.rename(folder / inner.name)
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -380,6 +380,10 @@ class Run:
     @torch.no_grad()
     def finish(self, reason: str) -> None:
         """Leave the model at its best: the best validation, else the averaged weights, else the last step."""
+        if not all(bool(torch.isfinite(w).all()) for w in self.all_weights):
+            self.restore(self.good)
+        elif self.winner is not None and reason in ("time", "callback", "interrupted", "terminated") and self.step % self.every:
+            self.validation()
         if self.folder:
             self.checkpoint()
         if self.winner is not None:
@@ -421,7 +425,7 @@ def optimizer(recipe: Recipe, weights: list[nn.Parameter]) -> torch.optim.Optimi
         return kind(weights, lr=recipe.lr, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=fused or None)
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(weights, lr=recipe.lr, alpha=0.99, weight_decay=recipe.decay, foreach=True)
-    return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1 if recipe.beta1 != 0.9 else 0.0, weight_decay=recipe.decay, foreach=True)
+    return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1, weight_decay=recipe.decay, foreach=True)
 
 
 def schedule(recipe: Recipe, step: int, progress: float) -> float:
