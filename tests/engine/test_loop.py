@@ -189,7 +189,9 @@ from safetensors.torch import save_file
 from lines import Line
 X = np.random.default_rng(0).normal(2.0, 3.0, size=(200, 3))
 for shards in (False, True):
-    model = Line().fit(X, steps=25, batch=64, seed=4, precision="float64", quiet=True, shards=shards, every=10)
+    how = dict(steps=25, batch=64, seed=4, precision="float64", quiet=True, shards=shards, every=10, out=f"{out}/{{shards}}.pf")
+    Line().fit(X, callbacks=[lambda m: m.step == 11], **how)
+    model = Line().fit(X, resume=True, **how)
     if int(__import__("os").environ["RANK"]) == 0:
         save_file({{n: t.contiguous().clone() for n, t in model.state_dict().items()}}, {out!r} + f"/{{shards}}.safetensors")
 torch.distributed.destroy_process_group()

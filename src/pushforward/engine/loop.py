@@ -145,6 +145,8 @@ class Run:
             tensors = self.stored[0]
             for name, opt in self.optimizers.items():
                 checkpoint.unflatten(opt, f"optim.{name}", tensors)
+                for weight, entry in opt.state.items():
+                    entry.update({k: like(v, weight) for k, v in entry.items() if isinstance(v, Tensor) and v.shape == weight.shape})
             for kind in ("average", "winner"):
                 if f"{kind}.0" in tensors:
                     setattr(self, kind, [like(tensors[f"{kind}.{i}"], t) for i, t in enumerate(self.keepsakes(kind))])
@@ -208,7 +210,7 @@ class Run:
             progress = max(progress, self.elapsed() / recipe.seconds)
         model.step, model.progress = self.step, min(progress, 1.0)
         rate = recipe.lr * self.slower * schedule(recipe, self.step, model.progress)
-        torch.manual_seed(noise.mix(recipe.seed, self.step, machine.rank))  # dropout
+        noise.seed_dropout(noise.mix(recipe.seed, self.step, machine.rank))
         total = torch.zeros((), device=machine.device)
         start = machine.rank * rank_batch
         for part in range(recipe.accumulate if not model.players else 1):
