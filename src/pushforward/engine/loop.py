@@ -384,10 +384,10 @@ class Run:
         """Leave the model at its best: the best validation, else the averaged weights, else the last step."""
         if not all(bool(torch.isfinite(w).all()) for w in self.all_weights):
             self.restore(self.good)
-        elif self.winner is not None and reason in ("time", "callback", "interrupted", "terminated") and self.step % self.every:
-            self.validation()
         if self.folder:
             self.checkpoint()
+        if self.winner is not None and reason != "patience" and self.step % self.every:
+            self.validation()  # a last look, after the checkpoint: a run that goes on from there does not have it
         if self.winner is not None:
             for tensor, kept in zip(self.solid(), self.winner, strict=True):
                 tensor.copy_(kept)

@@ -113,6 +113,8 @@ class Space:
     # ---- raw -> tensor -------------------------------------------------------------------------------------------
     def read(self, raw: Any, missing: bool = False) -> Tensor:
         """Raw data -> a tensor in the units of the data. `missing` allows NaN (cells to be completed)."""
+        if self.kind == "table" and isinstance(raw, Tensor):
+            return self.check_table(self.settle(raw))
         if self.kind == "table" or is_frame(raw):
             return self.read_frame(raw, missing)
         if self.kind == "tokens" and is_text(raw):
@@ -152,6 +154,13 @@ class Space:
         if self.kind == "tokens":
             return x.long()
         return x if x.is_floating_point() else x.to(torch.uint8 if top <= 256 else torch.int32)
+
+    def check_table(self, x: Tensor) -> Tensor:
+        """A tensor is a table already read: numbers and codes."""
+        for j, c in enumerate(self.columns):
+            if c.discrete and not bool(((x[:, j] >= 0) & (x[:, j] < c.size)).all()):
+                raise BadData(f"Column {c.name!r} of the tensor holds values that are not codes 0 … {c.size - 1}. Pass the DataFrame, or what space.read gives.")
+        return x.double()
 
     def read_frame(self, raw: Any, missing: bool = False) -> Tensor:
         import pandas as pd

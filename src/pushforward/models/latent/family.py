@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ...maths.heads import Product
 from ...model import Model
 from ...noise import normal, uniform
 
@@ -27,7 +26,6 @@ class Latent(Model):
         "log_prob": "the integral over z has no closed form. bound is below it, evidence(x, samples=…) climbs to it.",
         "energy": "it has a bound in nats, which says more.",
     }
-    head: Product
 
     def posterior(self, x: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         raise TypeError(f"{type(self).__name__} has no posterior(x, given).")
@@ -53,7 +51,8 @@ class Latent(Model):
 
     def _decode(self, z, given=None):
         """The mean; of a discrete variable its likeliest value, so that what comes out is an example."""
-        return self.head.mode(self.likelihood(z, given))
+        p = self.likelihood(z, given)
+        return self.head.mode(p) if hasattr(self.head, 'mode') else self.head.sample(p, torch.full((len(p), len(self.head.heads)), 0.5))
 
     def weigh(self, x: Tensor, given: Tensor | None, samples: int, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Importance samples z (K, B, L) ~ q(z | x) and log p(x, z) / q(z | x) (K, B); of the known variables alone, if told which."""
