@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from pushforward import catalogue
 
 WAIVED = {
+    "check_no_attributes_set_in_init": "nn.Module keeps `training` beside the parameters from the first moment",
     # A chart in float64 around networks in float32: a row alone and the same row in a batch differ in the last digits of a product.
     "check_methods_subset_invariance": "matrix products in float32 are not the same to the last bit for other batch sizes",
     "check_methods_sample_order_invariance": "matrix products in float32 are not the same to the last bit for other orders",

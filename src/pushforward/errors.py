@@ -34,6 +34,10 @@ class BadData(Problem, ValueError):
     exit_code = 3
 
 
+class BadType(BadData, TypeError):
+    """Values of a type that holds no numbers."""
+
+
 class BadFile(Problem, ValueError):
     """A file or folder that cannot be read, or is not what its name says."""
 

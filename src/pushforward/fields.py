@@ -42,6 +42,7 @@ class Fields(nn.Module):
     def __new__(cls, *args: Any, **values: Any):
         self = super().__new__(cls)
         nn.Module.__init__(self)
+        self.training = False  # until fit says so
         return self
 
     def __init__(self, **values: Any):

@@ -53,6 +53,22 @@ class Ability:
         return self.door.__get__(model, owner)
 
 
+class Told:
+    """A value that training sets on a model: kept under a private name, as scikit-learn asks of what is not a parameter."""
+
+    def __init__(self, default: Any, doc: str):
+        self.default, self.__doc__ = default, doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = f"_{name}"
+
+    def __get__(self, model: Any, owner: type) -> Any:
+        return self if model is None else model.__dict__.get(self.name, self.default)
+
+    def __set__(self, model: Any, value: Any) -> None:
+        model.__dict__[self.name] = value
+
+
 class Model(Fields):
     """p(x | given). See docs/add-a-model.md for how a system is written."""
 
@@ -194,7 +210,7 @@ class Model(Fields):
         with noise.initialisation(seed), noise.stream(seed):
             self.build(chart.space, given_chart.space.size if given_chart else None)
         self.to(dtype)
-        self.chart, self.given_chart = chart, given_chart  # after `to`: charts stay in double precision
+        self.chart, self._given_chart = chart, given_chart  # after `to`: charts stay in double precision
         self.n_features_in_ = space.size
         if space.names:
             self.feature_names_in_ = np.array(space.names, dtype=object)
@@ -232,7 +248,7 @@ class Model(Fields):
         if self.space.kind != "tokens" and not (x.is_floating_point() and len(self.chart.steps)):
             x = x.to(self.dtype)
         y, ladj = self.chart(x)
-        g = None if given is None or self.given_chart is None else self.given_chart(given.double())[0].flatten(1).to(self.dtype)
+        g = None if given is None or self._given_chart is None else self._given_chart(given.double())[0].flatten(1).to(self.dtype)
         return (y if self.space.kind == "tokens" else y.to(self.dtype)), g, ladj.to(self.dtype)
 
     # ---- the doors -----------------------------------------------------------------------------------------------
@@ -364,7 +380,7 @@ class Model(Fields):
         return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(-1, *self.space.shape)
 
     def condition(self, g: Tensor) -> Tensor:
-        return self.given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)
+        return self._given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)
 
     def read_given(self, given: Any, n: int) -> Tensor | None:
         if self._given is None:
@@ -396,6 +412,11 @@ class Model(Fields):
     def check_fitted(self) -> None:
         if "_space" not in self.__dict__:
             raise not_fitted(type(self).__name__)
+
+    # ---- what the engine tells while it trains -------------------------------------------------------------------
+    step = Told(0, "The number of steps taken.")
+    progress = Told(0.0, "How far training is, from 0 to 1: for warm-ups, temperatures and stages.")
+    notes = Told({}, "Numbers of the last step that the journal tells beside the loss.")
 
     # ---- facts ---------------------------------------------------------------------------------------------------
     @property

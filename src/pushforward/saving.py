@@ -26,6 +26,8 @@ def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
     mend(folder)
     if folder.exists() and not (overwrite or resume):
         raise Usage(f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another.")
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in (MANIFEST, "checkpoints", "journal.jsonl")):
+        raise Usage(f"{folder} is a folder with other things in it, not a model, and is left alone. Name another place.")
     if folder.exists() and overwrite and not resume and folder.is_dir() and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists()):
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         (folder / "journal.jsonl").unlink(missing_ok=True)
@@ -129,7 +131,7 @@ def unfold(described: Any, find: Callable[[str], type], trust: str | None, folde
 
 def rebuild(model: Any, given: Space | None) -> None:
     """Build once more for the coordinates that the card tells, which the blank chart could not know."""
-    chart, given_chart = model.chart, model.given_chart
+    chart, given_chart = model.chart, model._given_chart
     for name in list(model._modules):
         if name not in model.fields:
             del model._modules[name]
@@ -137,7 +139,7 @@ def rebuild(model: Any, given: Space | None) -> None:
     model._buffers.clear()
     model.build(chart.space, None if given_chart is None else given_chart.space.size)
     model.to(model.dtype)
-    model.chart, model.given_chart = chart, given_chart
+    model.chart, model._given_chart = chart, given_chart
 
 
 def class_of(name: str, module: str, find: Callable[[str], type], trust: str | None, folder: Path) -> type:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import BadFile
 
 MANIFEST = "MANIFEST.sha256"
+LIVING = (MANIFEST, "journal.jsonl")  # a journal grows while a run goes on or is done anew; the model beside it must stay whole
 
 
 def digest(path: Path) -> str:
@@ -31,8 +32,8 @@ def flush(path: Path) -> None:
 
 
 def sign(folder: Path) -> None:
-    """Write the manifest over all files of a folder, itself and what other writers own (checkpoints) excepted."""
-    lines = [f"{digest(f)}  {f.name}\n" for f in sorted(folder.iterdir()) if f.is_file() and f.name != MANIFEST]
+    """Write the manifest over all files of a folder; itself and what other writers own (journal, checkpoints) excepted."""
+    lines = [f"{digest(f)}  {f.name}\n" for f in sorted(folder.iterdir()) if f.is_file() and f.name not in LIVING]
     (folder / MANIFEST).write_text("".join(lines))
 
 

@@ -193,7 +193,7 @@ class Chart(nn.Module):
             inside, _ = Logit()((x.double() + 0.5) / levels)
             return cls(real, [Dequantise(levels), Logit(), Standardise(*moments(inside))])
         if coordinates == "plain":
-            return cls(real, [Dequantise(0)])
+            return cls(real, [Round(levels), Dequantise(0)])  # what is drawn stays in range
         if coordinates == "features":
             # A level is a number on a scale: in [-1, 1] it is a good feature as it is.
             middle = torch.full(space.shape, (levels - 1) / 2, dtype=torch.float64)
@@ -247,7 +247,8 @@ def table(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Mod
             return moved, steps
         sizes = [c.size if c.discrete else 0 for c in space.columns]
         width = sum(max(size, 1) for size in sizes)
-        return Space("real", (width,)), [*steps, OneHot(sizes)]
+        # The columns go along, so that a generator knows which features are the blocks of one code.
+        return Space("real", (width,), columns=moved.columns), [*steps, OneHot(sizes)]
     real = Space("real", space.shape, names=space.names)
     dequantised: list[nn.Module] = [Dequantise(0, whole)] if bool(whole.any()) else []
     if coordinates == "plain":

@@ -125,7 +125,8 @@ def read(column: Column, cells: Any) -> np.ndarray:
     present = cells[~gone]
     if column.discrete:
         code = {key(c): i for i, c in enumerate(column.categories)}
-        found = np.array([code.get(key(plain(v)), -1) for v in present], dtype=np.float64)
+        which, distinct = pd.factorize(present)
+        found = np.array([code.get(key(plain(v)), -1) for v in distinct], dtype=np.float64)[which]
         if (found < 0).any():
             row = int(np.flatnonzero(~gone)[np.flatnonzero(found < 0)[0]])
             value = plain(cells.iloc[row])

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BadData, did_you_mean
+from ..errors import BadData, BadType, did_you_mean
 from . import columns as col
 from .columns import Column
 
@@ -146,7 +146,7 @@ class Space:
         known = x[~torch.isnan(x)] if x.is_floating_point() else x
         if not missing and len(known.flatten()) < x.numel():
             check_finite(x, False)
-        if len(known.flatten()) and (known.min() < 0 or known.max() >= top or (x.is_floating_point() and bool((known != known.round()).any()))):
+        if len(known.flatten()) and (float(known.min()) < 0 or float(known.max()) >= top or (x.is_floating_point() and bool((known != known.round()).any()))):
             raise BadData(
                 f"x holds values from {float(known.min()):g} to {float(known.max()):g}; this model was built for whole numbers 0 … {top - 1} "
                 f"({self.kind}). Bring the data to those values, or fit a model on these."
@@ -177,7 +177,7 @@ class Space:
             what = f"has no column {lost[0]!r}" if lost else f"has a column {new[0]!r} that was not there at fit"
             raise BadData(f"The table {what}. Awaited: {', '.join(self.names)}.{hint}")
         if self.kind != "table":
-            return self.read(raw[list(self.names)].to_numpy() if self.names else raw.to_numpy(), missing)
+            return self.read((raw[list(self.names)] if self.names else raw).to_numpy(dtype=np.float64, copy=True), missing)
         table = np.stack([col.read(c, raw.iloc[:, have.index(c.name)].reset_index(drop=True)) for c in self.columns], 1)
         for j, c in enumerate(self.columns):
             gone = np.isnan(table[:, j])
@@ -266,7 +266,8 @@ def as_array(raw: Any) -> np.ndarray:
         try:
             x = x.astype(np.float64)
         except (TypeError, ValueError) as problem:
-            raise BadData(f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame.") from problem
+            kind = BadType if isinstance(problem, TypeError) else BadData
+            raise kind(f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame.") from problem
     if x.ndim < 2:
         raise BadData(f"Expected 2D array, got {x.ndim}D array of shape {x.shape} instead. Reshape your data: x.reshape(-1, 1) for one variable.")
     if 0 in x.shape:

@@ -38,16 +38,16 @@ class Histogram(Classical):
     }
 
     def build(self, space, given=None):
-        self.columns = kinds(space)
-        d = len(self.columns)
-        for name, shape in (("edges", (d, max(self.bins, *self.columns) + 1)), ("whole", (d,)), ("used", (d,)), ("total", ())):
+        self.columns_ = kinds(space)
+        d = len(self.columns_)
+        for name, shape in (("edges", (d, max(self.bins, *self.columns_) + 1)), ("whole", (d,)), ("used", (d,)), ("total", ())):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("cells", torch.zeros(0, d, dtype=torch.long))
         self.register_buffer("counts", torch.zeros(0, dtype=torch.long))
 
     def solve(self, x, given=None):
         x = x.flatten(1).double()
-        for j, size in enumerate(self.columns):
+        for j, size in enumerate(self.columns_):
             edges, whole = grid(x[:, j], size, self.bins)
             self.edges[j, : len(edges)], self.edges[j, len(edges) :] = edges, torch.inf
             self.whole[j], self.used[j] = whole, len(edges) - 1
@@ -91,16 +91,16 @@ class Histogram(Classical):
         return (self.cells == self.used).any(0).double()
 
     def _sample(self, n, given=None):
-        u = uniform(n, 2 + 2 * len(self.columns)).double()
+        u = uniform(n, 2 + 2 * len(self.columns_)).double()
         cumulated = self.counts.cumsum(0).double() / self.total
         cells = self.cells[torch.searchsorted(cumulated, u[:, 0].contiguous(), right=True).clamp(max=len(self.cells) - 1)]
         if self.smooth:
-            anywhere = (u[:, 2 : 2 + len(self.columns)] * (self.used + self.missing)).long()
+            anywhere = (u[:, 2 : 2 + len(self.columns_)] * (self.used + self.missing)).long()
             fresh = u[:, 1] >= (self.total.log() - self.log_total()).exp()
             cells = torch.where(fresh[:, None], anywhere, cells)
         gone = cells >= self.used
         at = torch.where(gone, 0, cells).T
-        low, high, share = self.edges.gather(1, at), self.edges.gather(1, at + 1), u[:, 2 + len(self.columns) :].T
+        low, high, share = self.edges.gather(1, at), self.edges.gather(1, at + 1), u[:, 2 + len(self.columns_) :].T
         # Whole numbers of a bin are equally likely: low is half a step below the first of them.
         values = torch.where(self.whole[:, None] > 0, low + 0.5 + (share * (high - low)).floor(), low + share * (high - low))
         return torch.where(gone, torch.nan, values.T)

@@ -1,0 +1,72 @@
+"""NumPy's own files, never with pickled objects in them: to read those would run code that the file brings."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadFile, Usage, did_you_mean
+from .examples import LARGE
+
+
+def read_npy(path: Path, *, stream: bool | None = None) -> np.ndarray:
+    """One array. `stream` leaves it on the disk and reads rows as they are needed; by default if it is above 1 GiB."""
+    lazy = path.stat().st_size > LARGE if stream is None else stream
+    found = opened(path, mmap_mode="r" if lazy else None)
+    if not isinstance(found, np.ndarray):
+        raise BadFile(f"{path} is an archive of arrays with the name of a single one. Rename it to .npz.")
+    return checked(path, found)
+
+
+class Archive:
+    """The arrays of an .npz file, by name."""
+
+    def __init__(self, path: Path):
+        self.path, self.content = path, opened(path)
+        if isinstance(self.content, np.ndarray):
+            raise BadFile(f"{path} is a single array with the name of an archive. Rename it to .npy.")
+
+    def read(self, key: str | None = None, beside: str | None = None) -> np.ndarray:
+        """The array of this name. The only array (but for `beside`), or one called x, needs no name."""
+        names = self.content.files
+        if key is None:
+            rest = [name for name in names if name != beside]
+            key = rest[0] if len(rest) == 1 else "x" if "x" in rest else None
+        if key is None:
+            raise Usage(f"{self.path} holds {len(names)} arrays: {', '.join(names)}. Say which with key=.")
+        if key not in names:
+            raise Usage(f"{self.path} holds no array {key!r}.{did_you_mean(key, names)} It holds: {', '.join(names)}.")
+        try:
+            return checked(self.path, self.content[key])
+        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as problem:
+            raise refusal(self.path, problem) from problem
+
+
+def opened(path: Path, mmap_mode: Any = None) -> Any:
+    try:
+        return np.load(path, allow_pickle=False, mmap_mode=mmap_mode)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as problem:
+        raise refusal(path, problem) from problem
+
+
+def checked(path: Path, array: np.ndarray) -> np.ndarray:
+    if array.ndim == 0 or array.dtype.names:
+        what = "a single number" if array.ndim == 0 else "records with named fields"
+        raise BadFile(f"{path} holds {what}; an array with one row for each example is awaited.")
+    return array
+
+
+def refusal(path: Path, problem: Exception) -> Exception:
+    """The sentence for a file that NumPy would not read."""
+    if isinstance(problem, BadFile):
+        return problem
+    if "pickle" in str(problem).lower() or "Python objects" in str(problem):
+        return BadFile(
+            f"{path} holds pickled Python objects (or is no NumPy file). These are never read, since reading them can run any code. "
+            "Save plain numbers: numpy.save(path, array.astype(float))."
+        )
+    return BadFile(f"{path} is not a whole NumPy file ({problem}).")

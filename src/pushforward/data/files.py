@@ -1,0 +1,47 @@
+"""Bytes and text from files, with errors that say where."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+from ..errors import BadFile, Usage, did_you_mean
+
+ENCODINGS = ("utf-8", "latin-1", "utf-16", "cp1252", "ascii", "shift_jis", "gb18030", "koi8-r")
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file; one whose name ends in .gz is unpacked."""
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+        raise BadFile(f"{path} is not a whole gzip file ({problem}). Fetch it again, or rename it if it is not packed.") from problem
+    except OSError as problem:
+        raise BadFile(f"{path} cannot be read: {problem.strerror or problem}.") from problem
+    if not data:
+        raise BadFile(f"{path} is empty (0 bytes).")
+    return data
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file, decoded strictly. A byte-order mark is not part of the text; line ends stay as they are."""
+    data = read_bytes(path)
+    try:
+        text = data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
+    except LookupError as problem:
+        raise Usage(f"There is no encoding {encoding!r}.{did_you_mean(encoding, ENCODINGS)}") from problem
+    except UnicodeDecodeError as problem:
+        # The codec that drops a byte-order mark counts from behind it.
+        at = problem.start + (len(data) - len(problem.object))
+        hint = "utf-16" if data.startswith(UTF16) else "latin-1" if encoding != "latin-1" else "cp1252"
+        raise BadFile(
+            f"{path} is not {encoding} text: byte 0x{data[at]:02x} at offset {at} (line {data.count(bytes([10]), 0, at) + 1}). "
+            f'If it was written in another encoding, say which: encoding="{hint}".'
+        ) from problem
+    if not text.strip():
+        raise BadFile(f"{path} holds no text, only blanks.")
+    return text

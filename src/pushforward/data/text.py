@@ -1,0 +1,94 @@
+"""Text as symbols: characters by default, or bytes.
+
+A file is ONE stream, cut into windows of one length; with lines=True each line that is not blank is an example, and so is each
+string of a list. Examples of different lengths are ended by one more symbol.
+
+T symbols in the stream, V of them distinct:   stream (T,) of codes 0 .. V-1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BadData, Usage, did_you_mean
+from ..space import Space
+from .examples import Examples
+from .files import read_bytes, read_text
+from .stores import Windows
+
+UNITS = ("characters", "bytes")
+
+
+def read_file(path: Path, *, length: int = 256, units: str = "characters", lines: bool = False, encoding: str = "utf-8") -> Examples:
+    """A text file as examples."""
+    known(units)
+    if lines:
+        rows = [line.removesuffix("\r") for line in read_text(path, encoding).split("\n")]
+        return strings([line for line in rows if line.strip()], units=units)
+    if units == "bytes":
+        data = np.frombuffer(read_bytes(path), np.uint8)
+        return windows(torch.from_numpy(data.copy()), byte_space(length), length)
+    return stream(read_text(path, encoding), length=length)
+
+
+def stream(text: str, *, length: int = 256) -> Examples:
+    """One long text as windows of characters.
+
+    >>> examples = stream("to be or not to be", length=6)
+    >>> len(examples), examples.space.restore(examples.x)
+    (3, ['to be ', 'or not', ' to be'])
+    """
+    codes, alphabet = encode(text)
+    space = Space("tokens", (length,), len(alphabet), form="text", dtype="int64", alphabet=alphabet)
+    return windows(codes, space, length)
+
+
+def windows(codes: Tensor, space: Space, length: int) -> Examples:
+    if not isinstance(length, int) or length < 1:
+        raise Usage(f"length={length!r}: the symbols of one example are a whole number, 1 or more.")
+    return Examples(Windows(codes, length), space=space)
+
+
+def strings(lines: Sequence[str], *, units: str = "characters") -> Examples:
+    """Each string is an example.
+
+    >>> strings(["ada", "bo"]).x
+    tensor([[0, 2, 0, 4],
+            [1, 3, 4, 4]])
+    """
+    known(units)
+    if not lines:
+        raise BadData("There is no line of text. At least one is needed.")
+    if units == "characters":
+        return Examples(list(lines))
+    data = [np.frombuffer(line.encode("utf-8"), np.uint8) for line in lines]
+    longest = max(map(len, data))
+    equal = all(len(row) == longest for row in data)
+    codes = torch.full((len(data), longest + (not equal)), 256, dtype=torch.long)
+    for i, row in enumerate(data):
+        codes[i, : len(row)] = torch.from_numpy(row.astype(np.int64))
+    return Examples(codes, space=byte_space(codes.shape[1], ended=not equal))
+
+
+def byte_space(length: int, ended: bool = False) -> Space:
+    """Bytes have no alphabet; 256 ends an example where lengths differ."""
+    return Space("tokens", (length,), 256 + ended, form="bytes", dtype="int64" if ended else "uint8", end=256 if ended else -1)
+
+
+def encode(text: str) -> tuple[Tensor, tuple[str, ...]]:
+    """(codes, alphabet), the alphabet in the order of code points."""
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    used = np.flatnonzero(np.bincount(points))
+    code = np.zeros(used[-1] + 1, np.uint8 if len(used) <= 256 else np.int32)
+    code[used] = np.arange(len(used))
+    return torch.from_numpy(code[points]), tuple(map(chr, used))
+
+
+def known(units: str) -> None:
+    if units not in UNITS:
+        raise Usage(f"units={units!r}: {' or '.join(UNITS)} are awaited.{did_you_mean(units, UNITS)}")

@@ -1,0 +1,1 @@
+"""The mathematics that several families share: heads, unrolling, bijections, chains. Nothing here knows a model."""
