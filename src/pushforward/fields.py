@@ -35,6 +35,8 @@ class Fields(nn.Module):
         for name in own:
             if name not in cls.__dict__:
                 raise TypeError(f"{cls.__name__}.{name} has no default. Every field of a model has one.")
+            if name not in cls.fields and any(name in base.__dict__ for base in cls.__mro__[1:]):
+                raise TypeError(f"{cls.__name__}.{name} would hide a method or fact of that name. Choose another name for the field.")
         cls.fields = (*(f for f in cls.fields if f not in own), *own)
         parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(cls, name)) for name in cls.fields]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
