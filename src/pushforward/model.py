@@ -81,6 +81,12 @@ class Model(Fields):
     small: ClassVar[dict[str, Any]] = {}  # fields of a small one, for trials: the laws and the demo use them
     footprint: int | ClassVar[int] = 64  # numbers that a door holds for each variable of an example, about
 
+    def __init_subclass__(cls, **options: Any):
+        for name in ("step", "progress", "notes"):
+            if name in cls.__dict__:
+                raise TypeError(f"{cls.__name__}.{name} would hide what the engine tells a model while it trains. Choose another name.")
+        super().__init_subclass__(**options)
+
     # ---- what a system writes ------------------------------------------------------------------------------------
     def build(self, space: Space, given: int | None = None) -> None:
         """Make the networks and buffers for a space in model coordinates and `given` features of the condition."""
@@ -377,6 +383,8 @@ class Model(Fields):
 
     def leave(self, y: Tensor) -> Tensor:
         """Model coordinates -> data units."""
+        if self.space.kind == "tokens":
+            return y.long().reshape(-1, *self.space.shape)
         return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(-1, *self.space.shape)
 
     def condition(self, g: Tensor) -> Tensor:

@@ -199,6 +199,29 @@ def test_the_mean_of_levels_is_within_half_a_level(width, middle):
     assert abs(head.mean(p) - (x * head.log_prob(x, p.expand(16, -1)).exp()).sum()) <= 0.5
 
 
+@pytest.mark.parametrize(("head", "support"), DISCRETE, ids=name)
+@pytest.mark.parametrize("size", [0.3, 1.0, 3.0])
+def test_the_mode_of_a_discrete_head_is_its_likeliest_value(head, support, size):
+    p, x = some(head, 300, size), support.double()
+    nats = head.log_prob(x.expand(300, -1), p[:, None].expand(-1, len(x), -1))
+    found = nats.gather(1, (head.mode(p)[:, None] - x).abs().argmin(1, keepdim=True))[:, 0]
+    if isinstance(head, Bernoulli | Categorical):
+        assert torch.equal(found, nats.amax(1))
+    else:  # a hill that several components make between their centres may be a little higher than any of them
+        assert bool(((head.mode(p)[:, None] - x).abs().amin(1) < 1e-5).all()) and bool((found > nats.amax(1) - 0.2).all())
+        assert float((found == nats.amax(1)).double().mean()) > 0.7
+
+
+def test_the_mode_of_a_density():
+    p = some(Gaussian(), 20)
+    assert torch.equal(Gaussian().mode(p), p[:, 0]) and torch.equal(Logistic().mode(p), p[:, 0])
+    # A heavy broad component is lower than a light narrow one.
+    peaks = torch.tensor([0.0, -1.0, -1.0, 0.0, 5.0, 9.0, 2.0, -2.0, 0.0])
+    assert GaussianMixture(3).mode(peaks) == 5.0
+    assert Missing(GaussianMixture(3)).mode(torch.cat([torch.tensor([-0.1]), peaks])) == 5.0
+    assert Missing(GaussianMixture(3)).mode(torch.cat([torch.tensor([0.1]), peaks])).isnan()
+
+
 # ---- arithmetic ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("size", [1.0, 50.0, 500.0])
 @pytest.mark.parametrize("head", EVERY, ids=name)
@@ -246,7 +269,7 @@ def test_grouping_is_the_loop_over_variables(heads):
             each.append(getattr(head, method)(*([] if values is None else [values[:, d]]), p[:, place]))
         return torch.stack(each, 1)
 
-    for method, values in {"log_prob": x, "cdf": x, "below": x, "icdf": u, "mean": None}.items():
+    for method, values in {"log_prob": x, "cdf": x, "below": x, "icdf": u, "mean": None, "mode": None}.items():
         grouped = {"log_prob": event.log_probs}.get(method, getattr(event, method))
         found = grouped(p) if values is None else grouped(values, p)
         torch.testing.assert_close(found, loop(method, values), equal_nan=True)

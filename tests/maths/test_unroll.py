@@ -31,7 +31,7 @@ class Linear:
         self.weight = weight * (rank[:, None] < rank[owner]) * size**-0.5
         self.bias = torch.randn(head.total, generator=generator, dtype=torch.float64)
 
-    def parameters(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+    def conditionals(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         self.passes += 1
         base = self.bias if given is None else self.bias + given
         return base + torch.nan_to_num(x).double() @ self.weight
@@ -83,7 +83,7 @@ def test_a_masked_network_unrolls_to_what_its_full_pass_says(order):
     u, given = uniforms(50, head), uniforms(50, Product([Gaussian()] * 2), 4)
 
     class Made:
-        parameters, start, step = staticmethod(net), staticmethod(net.start), staticmethod(net.step)
+        conditionals, start, step = staticmethod(net), staticmethod(net.start), staticmethod(net.step)
 
     with torch.no_grad():
         fast, slow = (sampler(Made(), head, u, given, order=order) for sampler in (unroll, naive))
@@ -114,7 +114,7 @@ def test_rows_do_not_depend_on_the_batch():
 def test_frequencies_are_the_enumerated_probabilities(order):
     model, n = Steps(DISCRETE, order), 40_000
     states = torch.tensor(list(product(range(3), range(2), range(4))), dtype=torch.float64)
-    p = DISCRETE.log_prob(states, model.parameters(states)).exp()
+    p = DISCRETE.log_prob(states, model.conditionals(states)).exp()
     assert abs(p.sum().item() - 1) < 1e-12
     x = unroll(model, DISCRETE, uniforms(n, DISCRETE), order=order)
     counts = torch.bincount((x @ torch.tensor([8.0, 4.0, 1.0], dtype=torch.float64)).long(), minlength=24)
@@ -127,7 +127,7 @@ def test_a_known_prefix_is_conditioned_on():
     x = unroll(model, DISCRETE, uniforms(n, DISCRETE), known=known, x=torch.full((n, 3), 1.0), order=[2, 0, 1])
     assert bool((x[:, 2] == 1).all())
     states = torch.tensor(list(product(range(3), range(2), [1])), dtype=torch.float64)
-    p = DISCRETE.log_prob(states, model.parameters(states)).softmax(0)
+    p = DISCRETE.log_prob(states, model.conditionals(states)).softmax(0)
     counts = torch.bincount((2 * x[:, 0] + x[:, 1]).long(), minlength=6)
     assert stats.chisquare(counts.numpy(), (n * p).numpy()).pvalue > 1e-3
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import BadFile
+from ..errors import BadFile, Usage
 from .files import read_json, staged, verify
 
 
@@ -49,6 +49,18 @@ def load(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return load_file(place / "state.safetensors"), read_json(place / "state.json")
     except SafetensorError as problem:
         raise BadFile(f"{place / 'state.safetensors'} cannot be read: {problem}") from problem
+
+
+@torch.no_grad()
+def pour(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """The checkpoint's weights into those of a model; a checkpoint of another model is an error, and nothing is changed."""
+    for name, tensor in own.items():
+        saved = tensors.get(f"model.{name}")
+        if saved is None or saved.shape != tensor.shape:
+            found = "is not in it" if saved is None else f"has shape {tuple(saved.shape)} in it and {tuple(tensor.shape)} here"
+            raise Usage(f"The checkpoint is of another model: {name!r} {found}. Resume with the same fields and data, or start anew (overwrite).")
+    for name, tensor in own.items():
+        tensor.copy_(tensors[f"model.{name}"])
 
 
 def flatten(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

@@ -126,9 +126,7 @@ class Run:
             self.journal.say("There is no checkpoint to go on from: starting from the beginning.")
             return
         tensors, state = self.stored
-        with torch.no_grad():
-            for name, tensor in {**self.model.state_dict(keep_vars=True), **self.training_buffers()}.items():
-                tensor.copy_(tensors[f"model.{name}"])
+        checkpoint.pour(tensors, {**self.model.state_dict(keep_vars=True), **self.training_buffers()})
         for name in ("step", "best", "best_step", "waited", "slower", "failures", "spent"):
             setattr(self, name, state[name])
         self.journal.say(f"Going on from step {self.step}.")

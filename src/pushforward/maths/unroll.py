@@ -24,7 +24,7 @@ PATIENCE = 16  # steps between two looks at whether every row has ended: each lo
 class Autoregressive(Protocol):
     """All positions at once: the parameters of a variable depend only on the variables before it."""
 
-    def parameters(self, x: Tensor, given: Tensor | None = None) -> Tensor: ...
+    def conditionals(self, x: Tensor, given: Tensor | None = None) -> Tensor: ...
 
 
 @runtime_checkable
@@ -118,7 +118,7 @@ def naive(
     """The same values by D full passes: the oracle of `unroll`, and the sampler of models that have no steps."""
     draws, out = Draws(head, u, known, x, end), torch.zeros_like(u)
     for i in range(u.shape[1]) if order is None else order:
-        value = draws.value(i, model.parameters(out, given)[:, head.one(i)[1]])
+        value = draws.value(i, model.conditionals(out, given)[:, head.one(i)[1]])
         out = out.to(value.dtype, copy=True)
         out[:, i] = value
     return out
@@ -131,7 +131,7 @@ def encode(
 
     A value whose probability is below the resolution of the numbers leaves no room for u, and cannot be brought back.
     """
-    p = model.parameters(x, given)
+    p = model.conditionals(x, given)
     low, high = head.below(x, p), head.cdf(x, p)
     # Rounding must not carry u onto `high`, where the next value begins.
     return torch.minimum(low + v * (high - low), torch.nextafter(high, low))

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -182,13 +182,89 @@ class MaskedNet(nn.Module):
             self.arrange()
 
 
+class Inputs(nn.Module):
+    """The numbers that each variable enters as: a number or 0, 1 as it is, a level scaled to [-1, 1], a code of more than two
+    values one-hot, a 1 where a number is missing; and, if `marked`, one that is always 1.
+
+    >>> from pushforward.space import Space
+    >>> Inputs(Space("levels", (2,), 5), marked=True)(torch.tensor([[0.0, 3.0]]))
+    tensor([[-1.0000,  1.0000,  0.5000,  1.0000]])
+    """
+
+    scale: Tensor
+    shift: Tensor
+    code: Tensor
+    gone: Tensor
+    source: Tensor
+
+    def __init__(self, space: Any, marked: bool):
+        super().__init__()
+        entries = [
+            own + ([(0.0, 1.0, torch.nan, 0.0)] if marked else [])
+            for own in (entry(space, d) for d in range(space.size))
+        ]
+        self.widths = tuple(map(len, entries))
+        self.starts = [sum(self.widths[:d]) for d in range(space.size + 1)]
+        for name, column in zip(
+            ("scale", "shift", "code", "gone"), zip(*(e for own in entries for e in own), strict=True), strict=True
+        ):
+            self.register_buffer(name, torch.tensor(column), persistent=False)
+        self.register_buffer(
+            "source", torch.arange(space.size).repeat_interleave(torch.tensor(self.widths)), persistent=False
+        )
+        self.single = max(self.widths) == 1
+        self.plain = bool((self.scale == 1).all())  # all enter as they are
+        self.mixed = bool((self.code == self.code).any() or self.gone.any())
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.single and self.plain:
+            return x
+        return self.turned(x if self.single else x.index_select(1, self.source), slice(None))
+
+    def one(self, d: int, value: Tensor) -> Tensor:
+        """Variable d alone: (B,) -> (B, w), or (B,) where all variables enter as one number."""
+        if self.single:
+            return value if self.plain else torch.addcmul(self.shift[d], value, self.scale[d])
+        return self.turned(value[:, None], slice(self.starts[d], self.starts[d + 1]))
+
+    def turned(self, x: Tensor, at: slice) -> Tensor:
+        if not self.mixed:
+            return torch.addcmul(self.shift[at], x, self.scale[at])
+        gone = torch.isnan(x)
+        return (
+            torch.addcmul(self.shift[at], x.masked_fill(gone, 0.0), self.scale[at])
+            + (x == self.code[at])
+            + gone * self.gone[at]
+        )
+
+
+def entry(space: Any, d: int) -> list[tuple[float, float, float, float]]:
+    """Of each number that variable d enters as: its scale and shift, the code that makes it 1, whether NaN makes it 1."""
+    nan = torch.nan
+    if space.kind == "levels":
+        return [(2 / max(space.levels - 1, 1), -1.0, nan, 0.0)]
+    column = space.columns[d] if space.kind == "table" else None
+    if column is not None and column.discrete and column.size > 2:
+        return [(0.0, 0.0, float(k), 0.0) for k in range(column.size)]
+    missing = column is not None and column.missing and not column.discrete
+    return [(1.0, 0.0, nan, 0.0), *([(0.0, 0.0, nan, 1.0)] if missing else [])]
+
+
 def before(source: Tensor, target: Tensor, like: Tensor) -> Tensor:
     """(in,), (out,) -> [source < target] (out, in), as numbers that a weight can be multiplied by."""
     source, target = source.to(like.device), target.to(like.device)
     return torch.lt(source[None, :], target[:, None], out=like.new_empty(len(target), len(source)))
 
 
-def check(dims: int, hidden: Sequence[int], widths: Sequence[int], inputs: Sequence[int], order: list[int], residual: bool, act: str) -> None:
+def check(
+    dims: int,
+    hidden: Sequence[int],
+    widths: Sequence[int],
+    inputs: Sequence[int],
+    order: list[int],
+    residual: bool,
+    act: str,
+) -> None:
     if sorted(order) != list(range(dims)):
         raise Usage(f"order is {order}; a permutation of 0 .. {dims - 1} was awaited.")
     for name, numbers in (("widths", widths), ("inputs", inputs)):
@@ -197,7 +273,9 @@ def check(dims: int, hidden: Sequence[int], widths: Sequence[int], inputs: Seque
     if not hidden or min(hidden) < 1:
         raise Usage(f"hidden is {tuple(hidden)}; at least one layer of at least one unit was awaited.")
     if residual and len(set(hidden)) > 1:
-        raise Usage(f"hidden is {tuple(hidden)}; residual blocks need equal widths, as in {(hidden[0],) * len(hidden)}.")
+        raise Usage(
+            f"hidden is {tuple(hidden)}; residual blocks need equal widths, as in {(hidden[0],) * len(hidden)}."
+        )
     if act not in ACTIVATIONS:
         raise Usage(f"activation is {act!r}; known are {', '.join(ACTIVATIONS)}.")
 
@@ -260,7 +338,9 @@ class Partial:
         self.dims, self.stop, self.activation = net.dims, 0, net.activation
         # About 32 units a block and layer: the fastest for 6, 21, 63 and 784 variables on a CPU.
         self.steps = min(max(32 * net.dims // max(len(d) for d in net.degrees), 2), 32)
-        first, *middle, last = [(layer.weight.detach(), layer.bias.detach()[:, None]) for layer in cast(list[nn.Linear], list(net.layers))]
+        first, *middle, last = [
+            (layer.weight.detach(), layer.bias.detach()[:, None]) for layer in cast(list[nn.Linear], list(net.layers))
+        ]
         sequence = order.tolist()
         if net.free:
             into, out = net.masks(order)

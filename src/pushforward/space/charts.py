@@ -204,7 +204,7 @@ class Chart(nn.Module):
 class Round(nn.Module):
     """The identity on whole numbers; back: the nearest whole number in range.
 
-    >>> Round(3).inverse(torch.tensor([[-0.2, 1.4, 9.0]]))
+    >>> Round(3).inverse(torch.tensor([[-2.0, 1.4, 9.0]]))
     tensor([[0., 1., 2.]])
     """
 

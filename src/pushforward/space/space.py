@@ -201,6 +201,16 @@ class Space:
             out[i, : len(line)] = torch.tensor([code[c] for c in line], dtype=torch.long)
         return out
 
+    def read_prompts(self, lines: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The beginnings of texts -> tokens (B, T) and which of them are known."""
+        room = self.shape[0] - (self.end >= 0)
+        for i, line in enumerate(lines):
+            if len(line) > room:
+                raise BadData(f"Prompt {i} has {len(line)} characters; this model writes texts of at most {room}.")
+        filled = self.read_text([line if self.end >= 0 else line.ljust(self.shape[0], self.alphabet[0]) for line in lines])
+        known = torch.arange(self.shape[0]) < torch.tensor([len(line) for line in lines])[:, None]
+        return filled, known
+
     # ---- tensor -> raw -------------------------------------------------------------------------------------------
     def restore(self, x: Tensor) -> Any:
         """A tensor in the units of the data -> the kind of thing that came in."""

@@ -7,7 +7,7 @@ never weights.
     cdf(x, p)        P(X <= x)
     below(x, p)      P(X < x), which is cdf(x) where there is no mass on x
     icdf(u, p)       the smallest x with F(x) > u, for u in [0, 1): a value that has mass or density, never out of range
-    mean(p), sample(p, u) = icdf(u, p)
+    mean(p), mode(p), sample(p, u) = icdf(u, p)
 
 With uniform u, `icdf` makes every model with a head a pushforward of uniforms; `below` and `cdf` bring u back from x.
 """

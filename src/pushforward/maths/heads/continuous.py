@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .head import Head, inside, log_scale, log_shares
+from .head import Head, inside, likeliest, log_scale, log_shares
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Gaussian(Head):
     def mean(self, p: Tensor) -> Tensor:
         return p[..., 0]
 
+    def mode(self, p: Tensor) -> Tensor:
+        return p[..., 0]
+
 
 @dataclass(frozen=True)
 class Logistic(Head):
@@ -66,6 +69,9 @@ class Logistic(Head):
         return p[..., 0] + log_scale(p[..., 1], self.floor).exp() * torch.logit(inside(u, p))
 
     def mean(self, p: Tensor) -> Tensor:
+        return p[..., 0]
+
+    def mode(self, p: Tensor) -> Tensor:
         return p[..., 0]
 
 
@@ -118,6 +124,9 @@ class GaussianMixture(Head):
     def mean(self, p: Tensor) -> Tensor:
         logits, means, _ = self.parts(p)
         return (log_shares(logits).exp() * means).sum(-1)
+
+    def mode(self, p: Tensor) -> Tensor:
+        return likeliest(self, self.parts(p)[1], p)
 
     def start(self) -> Tensor:
         return spread(self.components, 1.5)

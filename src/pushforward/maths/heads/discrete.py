@@ -38,6 +38,9 @@ class Bernoulli(Head):
     def mean(self, p: Tensor) -> Tensor:
         return torch.sigmoid(p.squeeze(-1))
 
+    def mode(self, p: Tensor) -> Tensor:
+        return (p.squeeze(-1) > 0).to(p.dtype)
+
 
 @dataclass(frozen=True)
 class Categorical(Head):
@@ -79,3 +82,6 @@ class Categorical(Head):
 
     def mean(self, p: Tensor) -> Tensor:
         return log_shares(p).exp() @ torch.arange(self.levels, dtype=p.dtype, device=p.device)
+
+    def mode(self, p: Tensor) -> Tensor:
+        return p.argmax(-1).to(p.dtype)

@@ -64,6 +64,10 @@ class Missing(Head):
         """Of the value, where there is one."""
         return self.head.mean(p[..., 1:])
 
+    def mode(self, p: Tensor) -> Tensor:
+        """NaN where that is more likely than a value."""
+        return self.head.mode(p[..., 1:]).masked_fill(p[..., 0] > 0, torch.nan)
+
     def start(self) -> Tensor:
         return torch.cat([torch.zeros(1), self.head.start()])
 
@@ -131,6 +135,9 @@ class Product(nn.Module):
     def mean(self, p: Tensor) -> Tensor:
         return self.each(lambda head, _, p: head.mean(p), None, p)
 
+    def mode(self, p: Tensor) -> Tensor:
+        return self.each(lambda head, _, p: head.mode(p), None, p)
+
     def start(self) -> Tensor:
         """(total,) parameters to begin learning from; a network's last bias may begin here."""
         return torch.cat([head.start() for head in self.heads])
@@ -143,9 +150,7 @@ class Product(nn.Module):
         return ", ".join(f"{sum(head == kind for head in self.heads)} x {kind}" for kind in self.kinds)
 
 
-def of(
-    space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "categorical", bounded: bool = False
-) -> Product:
+def of(space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "categorical", bounded: bool = False) -> Product:
     """The event that an example of this space (in model coordinates) is.
 
     `continuous` is the head of a number: gaussian, mixture, logistic; `levels` that of a level: categorical, logistic.

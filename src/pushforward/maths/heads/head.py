@@ -41,6 +41,10 @@ class Head(ABC):
     def mean(self, p: Tensor) -> Tensor:
         """The expectation of x."""
 
+    @abstractmethod
+    def mode(self, p: Tensor) -> Tensor:
+        """The likeliest x; of a mixture the likeliest of its components' means."""
+
     def sample(self, p: Tensor, u: Tensor) -> Tensor:
         """What uniform u are pushed forward to."""
         return self.icdf(u, p)
@@ -63,6 +67,12 @@ def log_scale(raw: Tensor, floor: float = -8.0) -> Tensor:
 def log_shares(logits: Tensor) -> Tensor:
     """log softmax; over few numbers logsumexp is several times faster on a CPU than log_softmax."""
     return logits - logits.logsumexp(-1, keepdim=True)
+
+
+def likeliest(head: Head, x: Tensor, p: Tensor) -> Tensor:
+    """Of several values x (..., K) the one that the head finds most probable, or dense."""
+    best = head.log_prob(x, p.unsqueeze(-2).expand(*x.shape, -1)).argmax(-1, keepdim=True)
+    return x.gather(-1, best).squeeze(-1)
 
 
 def under_one(u: Tensor, p: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .continuous import spread
-from .head import Head, inside, log_scale, log_shares, under_one
+from .head import Head, inside, likeliest, log_scale, log_shares, under_one
 
 FLOOR = -4.0  # of a log-scale in cells: all but 1e-11 of a component then falls into one cell
 UNBOUNDED = 32  # halvings; they find one cell among 4e9
@@ -111,6 +111,13 @@ class Cells(Head):
             upper = scales * F.softplus((centres - last) / scales) if not isinf(last) else 0.0
             centres = (centres + lower - upper).clamp(first, last)  # E min(max(X, first), last), X logistic
         return self.value((log_shares(logits).exp() * centres).sum(-1))
+
+    def mode(self, p: Tensor) -> Tensor:
+        """The likeliest of the components' cells and of the ends, where tails gather."""
+        _, _, first, last = self.frame()
+        cells = self.parts(p)[1].round().clamp(first, last)
+        ends = [torch.full_like(cells[..., :1], end) for end in (first, last) if not isinf(end)]
+        return likeliest(self, self.value(torch.cat([cells, *ends], -1)), p)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class VAE(Latent):
 
     latent: int = 16  # L, width of z
     hidden: tuple = (256, 256)  # widths of the encoder; the decoder mirrors them
+    net: str = "auto"  # auto (by the kind of example), mlp, conv, transformer
     beta: float = 1.0  # weight of the KL while training; 1 is the evidence lower bound
     warmup: float = 0.0  # share of training over which beta rises from 0
     number: str = "gaussian"  # p(x|z) of a number: gaussian, mixture, logistic
@@ -39,8 +40,8 @@ class VAE(Latent):
 
     def build(self, space, given=None):
         self.head = heads.of(space, continuous=self.number, levels=self.level)
-        self.encoder = default.into(space, 2 * self.latent, given or 0, hidden=self.hidden)
-        self.decoder = default.out_of(self.latent, space, self.head.total, given or 0, hidden=self.hidden[::-1])
+        self.encoder = default.into(space, 2 * self.latent, given or 0, hidden=self.hidden, net=self.net)
+        self.decoder = default.out_of(self.latent, space, self.head.total, given or 0, hidden=self.hidden[::-1], net=self.net)
 
     def posterior(self, x, given=None):
         mu, log_var = self.encoder(x, given).chunk(2, 1)
