@@ -36,9 +36,13 @@ class Fields(nn.Module):
             if name not in cls.__dict__:
                 raise TypeError(f"{cls.__name__}.{name} has no default. Every field of a model has one.")
             if name not in cls.fields and any(name in base.__dict__ for base in cls.__mro__[1:]):
-                raise TypeError(f"{cls.__name__}.{name} would hide a method or fact of that name. Choose another name for the field.")
+                raise TypeError(
+                    f"{cls.__name__}.{name} would hide a method or fact of that name. Choose another name for the field."
+                )
         cls.fields = (*(f for f in cls.fields if f not in own), *own)
-        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(cls, name)) for name in cls.fields]
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(cls, name)) for name in cls.fields
+        ]
         cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
 
     def __new__(cls, *args: Any, **values: Any):
@@ -50,7 +54,9 @@ class Fields(nn.Module):
     def __init__(self, **values: Any):
         for name in values:
             if name not in self.fields:
-                raise Usage(f"{type(self).__name__} has no field {name!r}. Fields: {', '.join(self.fields) or 'none'}.{did_you_mean(name, self.fields)}")
+                raise Usage(
+                    f"{type(self).__name__} has no field {name!r}. Fields: {', '.join(self.fields) or 'none'}.{did_you_mean(name, self.fields)}"
+                )
         for name in self.fields:
             setattr(self, name, values.get(name, copy.copy(getattr(type(self), name))))
 
@@ -83,9 +89,21 @@ class Fields(nn.Module):
             if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
                 continue
             if kind in (bool, int, str) and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
-                raise Usage(f"{type(self).__name__}({name}={value!r}): a value of type {kind.__name__} is awaited, such as {getattr(type(self), name)!r}.")
+                raise Usage(
+                    f"{type(self).__name__}({name}={value!r}): a value of type {kind.__name__} is awaited, such as {getattr(type(self), name)!r}."
+                )
             if kind is float:
-                raise Usage(f"{type(self).__name__}({name}={value!r}): a number is awaited, such as {getattr(type(self), name)!r}.")
+                raise Usage(
+                    f"{type(self).__name__}({name}={value!r}): a number is awaited, such as {getattr(type(self), name)!r}."
+                )
+
+    def forget(self) -> None:
+        """Leave nothing but the fields."""
+        for name in list(self._modules):
+            if name not in self.fields:
+                del self._modules[name]
+        self._parameters.clear()
+        self._buffers.clear()
 
     # ---- what scikit-learn asks of an estimator ------------------------------------------------------------------
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -100,7 +118,9 @@ class Fields(nn.Module):
         for name, value in values.items():
             outer, _, inner = name.partition("__")
             if outer not in self.fields:
-                raise Usage(f"{type(self).__name__} has no field {outer!r}. Fields: {', '.join(self.fields)}.{did_you_mean(outer, self.fields)}")
+                raise Usage(
+                    f"{type(self).__name__} has no field {outer!r}. Fields: {', '.join(self.fields)}.{did_you_mean(outer, self.fields)}"
+                )
             if inner:
                 getattr(self, outer).set_params(**{inner: value})
             else:
@@ -109,7 +129,11 @@ class Fields(nn.Module):
 
     def changed(self) -> dict[str, Any]:
         """The fields that differ from their defaults."""
-        return {name: getattr(self, name) for name in self.fields if not same(getattr(self, name), getattr(type(self), name))}
+        return {
+            name: getattr(self, name)
+            for name in self.fields
+            if not same(getattr(self, name), getattr(type(self), name))
+        }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.changed().items())})"
@@ -127,7 +151,16 @@ def parse(name: str, text: str, default: Any) -> Any:
     """
     try:
         if isinstance(default, bool):
-            return {"true": True, "yes": True, "1": True, "on": True, "false": False, "no": False, "0": False, "off": False}[text.lower()]
+            return {
+                "true": True,
+                "yes": True,
+                "1": True,
+                "on": True,
+                "false": False,
+                "no": False,
+                "0": False,
+                "off": False,
+            }[text.lower()]
         if isinstance(default, tuple):
             inner = default[0] if default else 0
             return tuple(parse(name, part, inner) for part in text.strip("()[]").split(",") if part.strip())

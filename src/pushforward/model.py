@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import noise, tags
-from .data.examples import Examples, labelled
+from .abilities import ABILITIES, KINDS, Ability, Told
+from .data.examples import Examples, spread
 from .data.load import load as load_data
 from .engine import Journal, Machine, Recipe, play
 from .errors import BadData, Unable, Usage, not_fitted
@@ -25,48 +26,7 @@ from .fields import Fields
 from .saving import claim, save
 from .space import Chart, Space
 
-ABILITIES = ("sample", "log_prob", "bound", "energy", "evidence", "encode", "decode", "complete")
-KINDS = {
-    "sample": "exact",
-    "log_prob": "exact",
-    "bound": "lower bound",
-    "energy": "unnormalised",
-    "evidence": "importance-weighted",
-    "encode": "exact",
-    "decode": "exact",
-    "complete": "exact",
-}
 BUDGET = 1 << 26  # numbers that a batch of a door may hold at once
-
-
-class Ability:
-    """A door that is there only where the model can: `hasattr` stays honest, a missing one says why."""
-
-    def __init__(self, door: Callable):
-        self.door, self.name, self.__doc__ = door, door.__name__, door.__doc__
-
-    def __get__(self, model: Any, owner: type) -> Any:
-        if model is None:
-            return self.door
-        if (reason := model.reason(self.name)) is not None:
-            raise Unable(reason)
-        return self.door.__get__(model, owner)
-
-
-class Told:
-    """A value that training sets on a model: kept under a private name, as scikit-learn asks of what is not a parameter."""
-
-    def __init__(self, default: Any, doc: str):
-        self.default, self.__doc__ = default, doc
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = f"_{name}"
-
-    def __get__(self, model: Any, owner: type) -> Any:
-        return self if model is None else model.__dict__.get(self.name, self.default)
-
-    def __set__(self, model: Any, value: Any) -> None:
-        model.__dict__[self.name] = value
 
 
 class Model(Fields):
@@ -84,7 +44,9 @@ class Model(Fields):
     def __init_subclass__(cls, **options: Any):
         for name in ("step", "progress", "notes"):
             if name in cls.__dict__:
-                raise TypeError(f"{cls.__name__}.{name} would hide what the engine tells a model while it trains. Choose another name.")
+                raise TypeError(
+                    f"{cls.__name__}.{name} would hide what the engine tells a model while it trains. Choose another name."
+                )
         super().__init_subclass__(**options)
 
     # ---- what a system writes ------------------------------------------------------------------------------------
@@ -105,7 +67,6 @@ class Model(Fields):
 
     def unable(self, ability: str) -> str | None:
         """A reason why this fitted model lacks an ability that its class has; None where it has it."""
-        return None
 
     # ---- abilities -----------------------------------------------------------------------------------------------
     def reason(self, ability: str) -> str | None:
@@ -117,7 +78,10 @@ class Model(Fields):
         if twin is None:
             why = self.why_not.get(ability, "its mathematics does not give one.")
         elif ability == "log_prob" and not chart:
-            why = f"the data are whole numbers ({self.space.kind}) and the model is a density of them plus uniform noise. bound gives a lower bound of log P(x)."
+            why = (
+                f"the data are whole numbers ({self.space.kind}) and the model is a density of them plus uniform noise. "
+                "bound gives a lower bound of log P(x)."
+            )
         elif "_space" in self.__dict__ and (found := self.unable(ability)) is not None:
             why = found
         else:
@@ -160,16 +124,32 @@ class Model(Fields):
         self.check_fields()
         if isinstance(valid, int | float):  # a share of the examples
             valid, changes["valid"] = None, float(valid)
-        recipe = self.recipe.change(**({"steps": 10**9} if "time" in changes and not {"steps", "epochs"} & set(changes) else {}), **changes)
+        recipe = self.recipe.change(
+            **({"steps": 10**9} if "time" in changes and not {"steps", "epochs"} & set(changes) else {}), **changes
+        )
         examples = x if isinstance(x, Examples) and given is None else load_data(x, given=given)
         machine = Machine(device, recipe.precision, shards)
-        folder = claim(out, overwrite, resume) if out is not None and machine.rank == 0 else Path(out) if out is not None else None
+        folder = (
+            claim(out, overwrite, resume)
+            if out is not None and machine.rank == 0
+            else Path(out)
+            if out is not None
+            else None
+        )
         steps = not hasattr(type(self), "solve")
-        held = valid if valid is None or isinstance(valid, Examples) else Examples(*(valid if isinstance(valid, tuple) else (valid,)), space=examples.space, given_space=examples.given_space)
+        held = (
+            valid
+            if valid is None or isinstance(valid, Examples)
+            else Examples(
+                *(valid if isinstance(valid, tuple) else (valid,)),
+                space=examples.space,
+                given_space=examples.given_space,
+            )
+        )
         if held is None and steps and recipe.valid and self.judges() and len(examples) >= 20:
             examples, held = examples.split(recipe.valid, recipe.seed)
         self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
-        journal = Journal(folder / "journal.jsonl" if folder and machine.rank == 0 else None, quiet or machine.rank > 0, folder / "tensorboard" if folder and tensorboard else None)
+        journal = Journal(folder if machine.rank == 0 else None, quiet or machine.rank > 0, tensorboard)
         try:
             if steps:
                 outcome = play(self, examples, recipe, machine, journal, held, folder, resume, callbacks)
@@ -198,21 +178,31 @@ class Model(Fields):
             y, g, _ = self.enter(x.to(self.device), None if given is None else given.to(self.device))
             self.solve(y, g)  # type: ignore[operator]
 
-    def make(self, space: Space, given_space: Space | None, examples: Examples | None, seed: int = 0, dtype: torch.dtype = torch.float32) -> None:
+    def make(
+        self,
+        space: Space,
+        given_space: Space | None,
+        examples: Examples | None,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         """Charts and networks for a space. Without examples (on loading) the charts' constants come with the weights."""
-        for name in list(self._modules):
-            if name not in self.fields:
-                del self._modules[name]
-        self._parameters.clear()
-        self._buffers.clear()
+        self.forget()
         if space.kind not in self.spaces:
-            raise BadData(f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits.")
+            raise BadData(
+                f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits."
+            )
         first = examples.take(torch.arange(min(len(examples), 1 << 16))) if examples else (None, None)
-        chart = Chart.of(space, self.coordinates, blank(space) if first[0] is None else first[0])
+        chart = Chart.of(space, self.coordinates, space.blank() if first[0] is None else first[0])
         given_chart = None
         if given_space is not None:
-            given_chart = Chart.of(given_space, "features", blank(given_space) if first[1] is None else first[1])
-        self._space, self._given, self._chart_exact, self._dtype = space, given_space, chart.exact or self.coordinates == "features", dtype
+            given_chart = Chart.of(given_space, "features", given_space.blank() if first[1] is None else first[1])
+        self._space, self._given, self._chart_exact, self._dtype = (
+            space,
+            given_space,
+            chart.exact or self.coordinates == "features",
+            dtype,
+        )
         with noise.initialisation(seed), noise.stream(seed):
             self.build(chart.space, given_chart.space.size if given_chart else None)
         self.to(dtype)
@@ -254,7 +244,11 @@ class Model(Fields):
         if self.space.kind != "tokens" and not (x.is_floating_point() and len(self.chart.steps)):
             x = x.to(self.dtype)
         y, ladj = self.chart(x)
-        g = None if given is None or self._given_chart is None else self._given_chart(given.double())[0].flatten(1).to(self.dtype)
+        g = (
+            None
+            if given is None or self._given_chart is None
+            else self._given_chart(given.double())[0].flatten(1).to(self.dtype)
+        )
         return (y if self.space.kind == "tokens" else y.to(self.dtype)), g, ladj.to(self.dtype)
 
     # ---- the doors -----------------------------------------------------------------------------------------------
@@ -318,13 +312,15 @@ class Model(Fields):
     def complete(self, x: Any, known: Any = None, given: Any = None, seed: int = 0) -> Any:
         """x with its unknown part drawn from p(unknown | known). Unknown is NaN, a missing cell, the rest of a text, or where `known` is False."""
         self.check_fitted()
-        tensor, mask = self.read_partly(x, known)
+        tensor, mask = self.space.read_partly(x, known)
         g = self.read_given(given, len(tensor))
         self.completion_: dict[str, Any] = {"kind": self.abilities["complete"]}
 
         def one(rows: slice) -> Tensor:
             t, m = tensor[rows].to(self.device), mask[rows].to(self.device)
-            y, cond, _ = self.enter(torch.where(m, t, torch.zeros_like(t)), None if g is None else g[rows].to(self.device))
+            y, cond, _ = self.enter(
+                torch.where(m, t, torch.zeros_like(t)), None if g is None else g[rows].to(self.device)
+            )
             out = self.leave(self._complete(torch.where(m, y, torch.zeros_like(y)), m, cond))  # type: ignore[operator]
             return torch.where(m, t.to(out.dtype), out)
 
@@ -351,7 +347,9 @@ class Model(Fields):
         return float(np.mean(np.asarray(self.score_samples(x))))
 
     # ---- inside the doors ----------------------------------------------------------------------------------------
-    def per_row(self, x: Any, given: Any, inner: Callable, seed: int = 0, sign: float = 1.0, jacobian: bool = True) -> Any:
+    def per_row(
+        self, x: Any, given: Any, inner: Callable, seed: int = 0, sign: float = 1.0, jacobian: bool = True
+    ) -> Any:
         """One answer an example: tensors in, tensors out (differentiable); anything else in, an array out."""
         self.check_fitted()
         raw = isinstance(x, Tensor)
@@ -385,7 +383,9 @@ class Model(Fields):
         """Model coordinates -> data units."""
         if self.space.kind == "tokens":
             return y.long().reshape(-1, *self.space.shape)
-        return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(-1, *self.space.shape)
+        return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(
+            -1, *self.space.shape
+        )
 
     def condition(self, g: Tensor) -> Tensor:
         return self._given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)
@@ -393,29 +393,18 @@ class Model(Fields):
     def read_given(self, given: Any, n: int) -> Tensor | None:
         if self._given is None:
             if given is not None:
-                raise Usage(f"This {type(self).__name__} was fitted without a condition; given= is not awaited. Fit with given=… to have one.")
+                raise Usage(
+                    f"This {type(self).__name__} was fitted without a condition; given= is not awaited. Fit with given=… to have one."
+                )
             return None
         if given is None:
-            raise Usage(f"This {type(self).__name__} is a model of p(x | given): pass given=…, of {', '.join(self._given.names) or self._given}.")
+            raise Usage(
+                f"This {type(self).__name__} is a model of p(x | given): pass given=…, of {', '.join(self._given.names) or self._given}."
+            )
         g = self._given.read(spread(given, n, self._given))
         if len(g) != n:
             raise BadData(f"given has {len(g)} rows for {n} examples. Pass one row each, or one value for all.")
         return g
-
-    def read_partly(self, x: Any, known: Any) -> tuple[Tensor, Tensor]:
-        """x with gaps -> tensor and the mask of what is known."""
-        if self.space.kind == "tokens" and not isinstance(x, Tensor | np.ndarray):
-            return self.space.read_prompts(x)
-        if hasattr(x, "isna"):
-            gone = torch.as_tensor(x[list(self.space.names)].isna().to_numpy())
-            tensor = self.space.read(x, missing=True)
-        else:
-            tensor = self.space.read(x, missing=True)
-            gone = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
-        if known is not None:
-            mask = torch.as_tensor(np.asarray(known, dtype=bool))
-            gone = gone | ~(mask.expand(len(tensor), *mask.shape) if mask.ndim < tensor.ndim else self.space.settle(mask))
-        return torch.nan_to_num(tensor), ~gone
 
     def check_fitted(self) -> None:
         if "_space" not in self.__dict__:
@@ -450,34 +439,7 @@ class Model(Fields):
         self.check_fitted()
         return save(self, claim(path, overwrite, False))
 
-    def summary(self) -> str:
-        return tags.summary(self)
-
-    def _repr_html_(self) -> str:
-        return tags.html(self)
-
-    def __sklearn_tags__(self) -> Any:
-        return tags.sklearn_tags(self)
+    summary, _repr_html_, __sklearn_tags__ = tags.summary, tags.html, tags.sklearn_tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_space" in self.__dict__
-
-
-def spread(given: Any, n: int, space: Space) -> Any:
-    """One value, or one of each column by name, stands for all n examples."""
-    if isinstance(given, dict):
-        import pandas as pd
-
-        return pd.DataFrame({name: [value] * n if np.ndim(value) == 0 else value for name, value in given.items()})
-    if np.ndim(given) == 0:
-        return spread({name: given for name in space.names[:1]}, n, space)
-    named = labelled(given)
-    return named if named is given or not space.names else named.set_axis(list(space.names), axis=1)
-
-
-def blank(space: Space) -> Tensor:
-    """Two rows of zeros: enough to lay out a chart whose constants are loaded after."""
-    return torch.zeros(2, *space.shape, dtype=torch.float64)
-
-
-__all__ = ["ABILITIES", "KINDS", "Model", "nn"]

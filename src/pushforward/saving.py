@@ -25,10 +25,24 @@ def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
     folder = Path(path)
     mend(folder)
     if folder.exists() and not (overwrite or resume):
-        raise Usage(f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another.")
-    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in (MANIFEST, "checkpoints", "journal.jsonl")):
-        raise Usage(f"{folder} is a folder with other things in it, not a model, and is left alone. Name another place.")
-    if folder.exists() and overwrite and not resume and folder.is_dir() and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists()):
+        raise Usage(
+            f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another."
+        )
+    if (
+        folder.is_dir()
+        and any(folder.iterdir())
+        and not any((folder / name).exists() for name in (MANIFEST, "checkpoints", "journal.jsonl"))
+    ):
+        raise Usage(
+            f"{folder} is a folder with other things in it, not a model, and is left alone. Name another place."
+        )
+    if (
+        folder.exists()
+        and overwrite
+        and not resume
+        and folder.is_dir()
+        and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists())
+    ):
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         (folder / "journal.jsonl").unlink(missing_ok=True)
     elif folder.exists() and not folder.is_dir():
@@ -44,13 +58,18 @@ def card(model: Any) -> dict[str, Any]:
         "format": FORMAT,
         "class": kind.__name__,
         "module": kind.__module__,
-        "fields": {name: card(value) if hasattr(value, "make") else value for name, value in model.get_params(deep=False).items()},
+        "fields": {
+            name: card(value) if hasattr(value, "make") else value
+            for name, value in model.get_params(deep=False).items()
+        },
         "space": model.space.to_json(),
         "given": None if model._given is None else model._given.to_json(),
         "coordinates": model.chart.space.to_json(),
         "dtype": str(model.dtype).removeprefix("torch."),
         "recipe": vars(model._recipe) if hasattr(model, "_recipe") else {},
-        "outcome": {k: v for k, v in getattr(model, "outcome_", {}).items() if v is None or isinstance(v, int | float | str)},
+        "outcome": {
+            k: v for k, v in getattr(model, "outcome_", {}).items() if v is None or isinstance(v, int | float | str)
+        },
         "abilities": model.abilities,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"pushforward": version(), "torch": torch.__version__, "python": platform.python_version()},
@@ -75,12 +94,17 @@ def save(model: Any, folder: Path) -> Path:
         with staged(folder) as stage:
             described = card(model)
             (stage / "card.json").write_text(json.dumps(described, indent=1))
-            save_file({name: t.detach().contiguous().cpu().clone() for name, t in model.state_dict().items()}, stage / "weights.safetensors")
+            save_file(
+                {name: t.detach().contiguous().cpu().clone() for name, t in model.state_dict().items()},
+                stage / "weights.safetensors",
+            )
             if history.exists():
                 shutil.copy(history, stage / "journal.jsonl")
             (stage / "README.md").write_text(readme(model, described))
     except OSError as problem:
-        raise BadFile(f"{folder} could not be written: {problem}. What stood there is as it was; the model is still in memory.") from problem
+        raise BadFile(
+            f"{folder} could not be written: {problem}. What stood there is as it was; the model is still in memory."
+        ) from problem
     return folder
 
 
@@ -112,10 +136,16 @@ def unfold(described: Any, find: Callable[[str], type], trust: str | None, folde
     """A card -> a model without weights."""
     try:
         if described["format"] > FORMAT:
-            raise BadFile(f"{folder} was written by a newer pushforward (format {described['format']}; this one reads {FORMAT}). Upgrade pushforward.")
+            raise BadFile(
+                f"{folder} was written by a newer pushforward (format {described['format']}; this one reads {FORMAT}). Upgrade pushforward."
+            )
         kind = class_of(described["class"], described["module"], find, trust, folder)
         fields = {
-            name: unfold(v, find, trust, folder) if isinstance(v, dict) and "class" in v else tuple(v) if isinstance(v, list) else v
+            name: unfold(v, find, trust, folder)
+            if isinstance(v, dict) and "class" in v
+            else tuple(v)
+            if isinstance(v, list)
+            else v
             for name, v in described["fields"].items()
         }
         model = kind(**fields)
@@ -126,17 +156,15 @@ def unfold(described: Any, find: Callable[[str], type], trust: str | None, folde
         model.outcome_ = described.get("outcome", {})
         return model
     except (KeyError, TypeError, AttributeError) as problem:
-        raise BadFile(f"{folder / 'card.json'} is not the card of a model: {type(problem).__name__} {problem}.") from problem
+        raise BadFile(
+            f"{folder / 'card.json'} is not the card of a model: {type(problem).__name__} {problem}."
+        ) from problem
 
 
 def rebuild(model: Any, given: Space | None) -> None:
     """Build once more for the coordinates that the card tells, which the blank chart could not know."""
     chart, given_chart = model.chart, model._given_chart
-    for name in list(model._modules):
-        if name not in model.fields:
-            del model._modules[name]
-    model._parameters.clear()
-    model._buffers.clear()
+    model.forget()
     model.build(chart.space, None if given_chart is None else given_chart.space.size)
     model.to(model.dtype)
     model.chart, model._given_chart = chart, given_chart
@@ -165,13 +193,17 @@ def fill(model: Any, path: Path) -> None:
         raise BadFile(f"{path} cannot be read: {problem}") from problem
     own = model.state_dict()
     if lost := sorted(set(own) ^ set(saved)):
-        raise BadFile(f"{path} does not fit this {type(model).__name__}: {lost[0]!r} is {'missing' if lost[0] in own else 'not awaited'}.")
+        raise BadFile(
+            f"{path} does not fit this {type(model).__name__}: {lost[0]!r} is {'missing' if lost[0] in own else 'not awaited'}."
+        )
     for name, tensor in saved.items():
         if own[name].numel() == 0 and tensor.numel():  # a buffer whose size the data decided
             place, _, leaf = name.rpartition(".")
             model.get_submodule(place)._buffers[leaf] = tensor
         elif own[name].shape != tensor.shape:
-            raise BadFile(f"{path}: {name!r} has shape {tuple(tensor.shape)}; this {type(model).__name__} has {tuple(own[name].shape)}.")
+            raise BadFile(
+                f"{path}: {name!r} has shape {tuple(tensor.shape)}; this {type(model).__name__} has {tuple(own[name].shape)}."
+            )
         else:
             own[name].copy_(tensor)
 

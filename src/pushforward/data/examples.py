@@ -146,3 +146,15 @@ def classes(labels: Any) -> Any:
         return pd.Categorical(cells) if len(seen) == seen[-1] + 1 < len(cells) else cells
 
     return pd.DataFrame({name: one(labels[name]) for name in labels})
+
+
+def spread(given: Any, n: int, space: Space) -> Any:
+    """One value, or one of each column by name, stands for all n examples."""
+    if isinstance(given, dict):
+        import pandas as pd
+
+        return pd.DataFrame({name: [value] * n if np.ndim(value) == 0 else value for name, value in given.items()})
+    if np.ndim(given) == 0:
+        return spread({name: given for name in space.names[:1]}, n, space)
+    named = labelled(given)
+    return named if named is given or not space.names else named.set_axis(list(space.names), axis=1)

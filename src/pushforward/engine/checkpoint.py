@@ -20,7 +20,9 @@ def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, 
 
     place = folder / f"step-{step:09d}"
     with staged(place) as stage:
-        save_file({name: t.detach().contiguous().cpu().clone() for name, t in tensors.items()}, stage / "state.safetensors")
+        save_file(
+            {name: t.detach().contiguous().cpu().clone() for name, t in tensors.items()}, stage / "state.safetensors"
+        )
         (stage / "state.json").write_text(json.dumps(state))
     for old in sorted(folder.glob("step-*"))[:-last]:
         shutil.rmtree(old)
@@ -57,8 +59,14 @@ def pour(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> None:
     for name, tensor in own.items():
         saved = tensors.get(f"model.{name}")
         if saved is None or saved.shape != tensor.shape:
-            found = "is not in it" if saved is None else f"has shape {tuple(saved.shape)} in it and {tuple(tensor.shape)} here"
-            raise Usage(f"The checkpoint is of another model: {name!r} {found}. Resume with the same fields and data, or start anew (overwrite).")
+            found = (
+                "is not in it"
+                if saved is None
+                else f"has shape {tuple(saved.shape)} in it and {tuple(tensor.shape)} here"
+            )
+            raise Usage(
+                f"The checkpoint is of another model: {name!r} {found}. Resume with the same fields and data, or start anew (overwrite)."
+            )
     for name, tensor in own.items():
         tensor.copy_(tensors[f"model.{name}"])
 
@@ -66,7 +74,12 @@ def pour(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> None:
 def flatten(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
     """An optimiser's state as named tensors: prefix.index.name."""
     state = optimizer.state_dict()["state"]
-    return {f"{prefix}.{i}.{name}": torch.as_tensor(value) for i, entry in state.items() for name, value in entry.items() if value is not None}
+    return {
+        f"{prefix}.{i}.{name}": torch.as_tensor(value)
+        for i, entry in state.items()
+        for name, value in entry.items()
+        if value is not None
+    }
 
 
 def unflatten(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:

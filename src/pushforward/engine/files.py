@@ -14,7 +14,10 @@ from typing import Any
 from ..errors import BadFile
 
 MANIFEST = "MANIFEST.sha256"
-LIVING = (MANIFEST, "journal.jsonl")  # a journal grows while a run goes on or is done anew; the model beside it must stay whole
+LIVING = (
+    MANIFEST,
+    "journal.jsonl",
+)  # a journal grows while a run goes on or is done anew; the model beside it must stay whole
 
 
 def digest(path: Path) -> str:
@@ -81,7 +84,9 @@ def verify(folder: Path) -> int:
     """Check every file of a folder against its manifest; the number of files, or an error that names the one that differs."""
     manifest = folder / MANIFEST
     if not folder.is_dir():
-        raise BadFile(f"{folder} is not a folder. A saved model is a folder NAME.pf with card.json, weights and a manifest.")
+        raise BadFile(
+            f"{folder} is not a folder. A saved model is a folder NAME.pf with card.json, weights and a manifest."
+        )
     if not manifest.is_file():
         raise BadFile(f"{folder} has no {MANIFEST}: it is not a saved model, or its writing was cut off.")
     lines = manifest.read_text().splitlines()
@@ -94,7 +99,9 @@ def verify(folder: Path) -> int:
             raise BadFile(f"{path} is missing, though the manifest lists it. Restore the folder from a copy.")
         found = digest(path)
         if found != wanted:
-            raise BadFile(f"{path} has changed since it was written (sha256 {found[:12]}…, manifest {wanted[:12]}…). Restore it from a copy.")
+            raise BadFile(
+                f"{path} has changed since it was written (sha256 {found[:12]}…, manifest {wanted[:12]}…). Restore it from a copy."
+            )
     return len(lines)
 
 

@@ -144,7 +144,13 @@ class Run:
             for name, opt in self.optimizers.items():
                 checkpoint.unflatten(opt, f"optim.{name}", tensors)
                 for weight, entry in opt.state.items():
-                    entry.update({k: like(v, weight) for k, v in entry.items() if isinstance(v, Tensor) and v.shape == weight.shape})
+                    entry.update(
+                        {
+                            k: like(v, weight)
+                            for k, v in entry.items()
+                            if isinstance(v, Tensor) and v.shape == weight.shape
+                        }
+                    )
             for kind in ("average", "winner"):
                 if f"{kind}.0" in tensors:
                     setattr(self, kind, [like(tensors[f"{kind}.{i}"], t) for i, t in enumerate(self.keepsakes(kind))])
@@ -185,7 +191,10 @@ class Run:
                     continue
                 self.journal.note(self.step, loss=mean, **self.details())
                 reason = self.validation() if judged else ""
-                if self.machine.world > 1 and self.machine.agree(float(bool(signals.said) or self.elapsed() > self.recipe.seconds)) > 0:
+                if (
+                    self.machine.world > 1
+                    and self.machine.agree(float(bool(signals.said) or self.elapsed() > self.recipe.seconds)) > 0
+                ):
                     return reason or signals.said or "time"
                 if reason:
                     return reason
@@ -202,7 +211,10 @@ class Run:
         recipe, model, machine = self.recipe, self.model, self.machine
         rank_batch = self.batch // machine.world
         x, given = self.examples.take(self.indices())
-        x, given = x.to(machine.device, non_blocking=True), None if given is None else given.to(machine.device, non_blocking=True)
+        x, given = (
+            x.to(machine.device, non_blocking=True),
+            None if given is None else given.to(machine.device, non_blocking=True),
+        )
         progress = self.step / max(self.total, 1)
         if math.isfinite(recipe.seconds):
             progress = max(progress, self.elapsed() / recipe.seconds)
@@ -215,7 +227,9 @@ class Run:
             share = slice(None) if recipe.accumulate == 1 or model.players else slice(part, None, recipe.accumulate)
             xs, gs = x[share], None if given is None else given[share]
             with noise.stream(noise.mix(recipe.seed, part), self.step, start, machine.device, machine.dtype):
-                total = total + self.turns(xs, gs, rate, len(xs) / len(x), part == recipe.accumulate - 1 or bool(model.players))
+                total = total + self.turns(
+                    xs, gs, rate, len(xs) / len(x), part == recipe.accumulate - 1 or bool(model.players)
+                )
         if self.average is not None:
             warm = min(recipe.ema, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.average, [p.detach() for p in self.all_weights], 1 - warm)
@@ -323,7 +337,10 @@ class Run:
                 "model": [t.detach().clone() for t in [*self.solid(), *self.training_buffers().values()]],
                 "average": None if self.average is None else [t.clone() for t in self.average],
                 "optim": {
-                    name: {p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in s.items()} for p, s in opt.state.items()}
+                    name: {
+                        p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in s.items()}
+                        for p, s in opt.state.items()
+                    }
                     for name, opt in self.optimizers.items()
                 },
             }
@@ -339,7 +356,9 @@ class Run:
                 f"rate was halved to {self.recipe.lr * self.slower:.2g}. The model stands at its last good state. Try lr={self.recipe.lr / 10:.1g}, "
                 "clip=1.0, or look for extreme values in the data."
             )
-        self.journal.say(f"The loss was not finite: back to step {self.step} with learning rate {self.recipe.lr * self.slower:.2g}.")
+        self.journal.say(
+            f"The loss was not finite: back to step {self.step} with learning rate {self.recipe.lr * self.slower:.2g}."
+        )
         self.good = self.snapshot()
 
     @torch.no_grad()
@@ -367,12 +386,18 @@ class Run:
         for kind in ("average", "winner"):
             tensors |= {f"{kind}.{i}": full(t) for i, t in enumerate(getattr(self, kind) or ())}
         names = ("step", "best", "best_step", "waited", "slower", "failures")
-        state = {name: getattr(self, name) for name in names} | {"spent": self.elapsed(), "world": self.machine.world, "threads": torch.get_num_threads()}
+        state = {name: getattr(self, name) for name in names} | {
+            "spent": self.elapsed(),
+            "world": self.machine.world,
+            "threads": torch.get_num_threads(),
+        }
         if self.machine.rank == 0:
             try:
                 checkpoint.write(self.folder / "checkpoints", self.step, tensors, state)
             except OSError as problem:
-                self.journal.say(f"The checkpoint of step {self.step} could not be written ({problem}); the one before stands. Going on.")
+                self.journal.say(
+                    f"The checkpoint of step {self.step} could not be written ({problem}); the one before stands. Going on."
+                )
         self.kept = time.monotonic()
         self.machine.meet()
 
@@ -419,10 +444,14 @@ class Swapped:
 
 
 def optimizer(recipe: Recipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    fused = all(w.device.type in ("cpu", "cuda") and w.is_floating_point() and not hasattr(w, "to_local") for w in weights)
+    fused = all(
+        w.device.type in ("cpu", "cuda") and w.is_floating_point() and not hasattr(w, "to_local") for w in weights
+    )
     if recipe.optimizer in ("adam", "adamw"):
         kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        return kind(weights, lr=recipe.lr, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=fused or None)
+        return kind(
+            weights, lr=recipe.lr, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=fused or None
+        )
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(weights, lr=recipe.lr, alpha=0.99, weight_decay=recipe.decay, foreach=True)
     return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1, weight_decay=recipe.decay, foreach=True)
@@ -435,7 +464,9 @@ def schedule(recipe: Recipe, step: int, progress: float) -> float:
     0.5
     """
     warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
-    shape = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * progress)), "linear": 1 - progress}[recipe.schedule]
+    shape = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * progress)), "linear": 1 - progress}[
+        recipe.schedule
+    ]
     return warm * shape
 
 

@@ -33,8 +33,12 @@ def device_of(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise Usage(f"device={name!r} is not a device. Write auto, cpu, cuda, cuda:1 or mps.{did_you_mean(name, ('auto', 'cpu', 'cuda', 'mps'))}") from None
-    ready = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(device.type, False)
+        raise Usage(
+            f"device={name!r} is not a device. Write auto, cpu, cuda, cuda:1 or mps.{did_you_mean(name, ('auto', 'cpu', 'cuda', 'mps'))}"
+        ) from None
+    ready = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.get(
+        device.type, False
+    )
     if not ready:
         raise Usage(f"device={name!r}: this torch sees no {device.type} device. Use device='auto' or 'cpu'.")
     return device

@@ -19,7 +19,9 @@ class Recipe:
 
     steps: int = 2000  # optimiser steps at most
     epochs: float = 0.0  # passes over the examples; where set, it decides instead of steps
-    time: str | float | None = None  # "90s", "2m", "1h": stop there; learning-rate schedule and warm-ups follow the clock
+    time: str | float | None = (
+        None  # "90s", "2m", "1h": stop there; learning-rate schedule and warm-ups follow the clock
+    )
     batch: int = 128  # examples a step, over all processes
     lr: float = 1e-3
     optimizer: str = "adam"  # adam, adamw, sgd, rmsprop
@@ -40,7 +42,16 @@ class Recipe:
     compile: bool = False  # torch.compile of the networks
 
     def __post_init__(self):
-        for name, least in (("batch", 1), ("accumulate", 1), ("lr", 0), ("clip", 0), ("epochs", 0), ("steps", 0), ("patience", 0), ("every", 0)):
+        for name, least in (
+            ("batch", 1),
+            ("accumulate", 1),
+            ("lr", 0),
+            ("clip", 0),
+            ("epochs", 0),
+            ("steps", 0),
+            ("patience", 0),
+            ("every", 0),
+        ):
             if not isinstance(getattr(self, name), int | float) or getattr(self, name) < least:
                 raise Usage(f"{name}={getattr(self, name)!r}: a number of at least {least} is awaited.")
         for name, most in (("valid", 0.9), ("ema", 0.999999999)):
@@ -48,7 +59,10 @@ class Recipe:
                 raise Usage(f"{name}={getattr(self, name)!r}: a number from 0 to {most:g} is awaited.")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
-                raise Usage(f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}." + did_you_mean(getattr(self, name), known))
+                raise Usage(
+                    f"{name}={getattr(self, name)!r} is not one of {', '.join(known)}."
+                    + did_you_mean(getattr(self, name), known)
+                )
         _ = self.seconds  # a malformed time is an error now, not after an hour
 
     @property
@@ -60,7 +74,9 @@ class Recipe:
         try:
             number = float(found[1])  # type: ignore[index]
         except (TypeError, ValueError):
-            raise Usage(f"time={self.time!r} is not a time. Write '90s', '2m', '1.5h' or a number of seconds.") from None
+            raise Usage(
+                f"time={self.time!r} is not a time. Write '90s', '2m', '1.5h' or a number of seconds."
+            ) from None
         return number * {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[found[2] or "s"]  # type: ignore[index]
 
     def change(self, **changes: Any) -> Recipe:
@@ -68,7 +84,9 @@ class Recipe:
         known = [f.name for f in fields(self)]
         for name in changes:
             if name not in known:
-                raise Usage(f"{name!r} is not a setting of training. Known: {', '.join(known)}.{did_you_mean(name, known)}")
+                raise Usage(
+                    f"{name!r} is not a setting of training. Known: {', '.join(known)}.{did_you_mean(name, known)}"
+                )
         if "steps" in changes and "epochs" not in changes:
             changes["epochs"] = 0.0
         return replace(self, **changes)

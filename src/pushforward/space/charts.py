@@ -59,7 +59,9 @@ class Standardise(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         self.register_buffer("ladj", -(scale.double().log() * lebesgue).sum().to(scale.dtype))
-        self.register_buffer("moving", scale.new_tensor(0.0) + lebesgue)  # which variables bring their log-scale, and lose it where missing
+        self.register_buffer(
+            "moving", scale.new_tensor(0.0) + lebesgue
+        )  # which variables bring their log-scale, and lose it where missing
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y = (x - self.mean) / self.scale
@@ -117,7 +119,9 @@ class Dequantise(nn.Module):
         y = x + (u if self.which is None else u * self.which)
         if not self.levels:
             return y, x.new_zeros(len(x))
-        return y / self.levels, x.new_full((len(x),), -x[0].numel() * float(torch.log(torch.tensor(float(self.levels)))))
+        return y / self.levels, x.new_full(
+            (len(x),), -x[0].numel() * float(torch.log(torch.tensor(float(self.levels))))
+        )
 
     def inverse(self, y: Tensor) -> Tensor:
         if self.levels:
@@ -148,7 +152,9 @@ class OneHot(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         parts = y.split([max(size, 1) for size in self.sizes], 1)
-        return torch.cat([p.argmax(1, keepdim=True).to(y.dtype) if size else p for p, size in zip(parts, self.sizes, strict=True)], 1)
+        return torch.cat(
+            [p.argmax(1, keepdim=True).to(y.dtype) if size else p for p, size in zip(parts, self.sizes, strict=True)], 1
+        )
 
 
 class Chart(nn.Module):
@@ -185,7 +191,10 @@ class Chart(nn.Module):
         if space.kind == "table":
             return cls(*table(space, coordinates, x.double()))
         if space.kind == "real":
-            return cls(space, [Standardise(*moments(x.double()))] if coordinates in ("natural", "continuous", "features") else [])
+            return cls(
+                space,
+                [Standardise(*moments(x.double()))] if coordinates in ("natural", "continuous", "features") else [],
+            )
         levels = {"binary": 2}.get(space.kind, space.levels)
         real = replace(space, kind="real", levels=0)
         if coordinates == "continuous":
@@ -241,7 +250,10 @@ def table(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Mod
             return space, []
         steps: list[nn.Module] = [Standardise(mean, scale, ~whole)]
         moved = space.moved(
-            tuple(c if c.discrete else c.moved(m, s) for c, m, s in zip(space.columns, mean.tolist(), scale.tolist(), strict=True))
+            tuple(
+                c if c.discrete else c.moved(m, s)
+                for c, m, s in zip(space.columns, mean.tolist(), scale.tolist(), strict=True)
+            )
         )
         if coordinates == "natural":
             return moved, steps

@@ -51,9 +51,11 @@ class Column:
 
     def to_json(self) -> dict:
         out = {key: value for key, value in asdict(self).items() if value != getattr(Column, key, None)}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in out.items() if key not in ("low", "high")} | {
-            key: float(out[key]) for key in ("low", "high") if key in out and np.isfinite(out[key])
-        }
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in out.items()
+            if key not in ("low", "high")
+        } | {key: float(out[key]) for key in ("low", "high") if key in out and np.isfinite(out[key])}
 
     @classmethod
     def from_json(cls, card: dict) -> Column:
@@ -70,12 +72,20 @@ def infer(name: str, cells: Any) -> Column:
         return Column(name, "category", dtype, missing=True)
     if isinstance(cells.dtype, pd.CategoricalDtype):
         seen = tuple(plain(v) for v in cells.cat.categories)
-        return Column(name, "ordinal" if cells.cat.ordered else "category", f"category:{cells.cat.categories.dtype}", seen, missing=missing)
+        return Column(
+            name,
+            "ordinal" if cells.cat.ordered else "category",
+            f"category:{cells.cat.categories.dtype}",
+            seen,
+            missing=missing,
+        )
     if pd.api.types.is_datetime64_any_dtype(cells.dtype):
         micro = microseconds(present)
         unit = next(u for u, size in UNITS.items() if (micro % size == 0).all())
         value = micro // UNITS[unit]
-        return Column(name, "date", dtype, low=float(value.min()), high=float(value.max()), missing=missing, step=1.0, unit=unit)
+        return Column(
+            name, "date", dtype, low=float(value.min()), high=float(value.max()), missing=missing, step=1.0, unit=unit
+        )
     if pd.api.types.is_bool_dtype(cells.dtype) or set(map(type, present.unique())) <= {bool, np.bool_}:
         return Column(name, "boolean", dtype, (False, True), missing=missing)
     if pd.api.types.is_numeric_dtype(cells.dtype):
@@ -93,7 +103,9 @@ def numeric(name: str, dtype: str, values: np.ndarray, missing: bool) -> Column:
         kind = "boolean" if len(distinct) == 2 and set(distinct.tolist()) == {0, 1} else "ordinal"
         return Column(name, kind, dtype, tuple(plain(v) for v in distinct), missing=missing)
     if whole and np.abs(numbers).max() < 2.0**53:
-        return Column(name, "integer", dtype, low=float(numbers.min()), high=float(numbers.max()), missing=missing, step=1.0)
+        return Column(
+            name, "integer", dtype, low=float(numbers.min()), high=float(numbers.max()), missing=missing, step=1.0
+        )
     return Column(name, "number", dtype, low=float(numbers.min()), high=float(numbers.max()), missing=missing)
 
 
@@ -109,7 +121,13 @@ def labels(name: str, dtype: str, present: Any, missing: bool) -> Column:
 
 def plain(value: Any) -> Any:
     """A number or string that JSON keeps as it is."""
-    return value.item() if isinstance(value, np.generic) else value if isinstance(value, str | int | float | bool) else str(value)
+    return (
+        value.item()
+        if isinstance(value, np.generic)
+        else value
+        if isinstance(value, str | int | float | bool)
+        else str(value)
+    )
 
 
 def microseconds(cells: Any) -> np.ndarray:
@@ -139,16 +157,24 @@ def read(column: Column, cells: Any) -> np.ndarray:
             out[gone] = len(column.categories)
         return out
     if column.kind == "date":
-        stamps = present if pd.api.types.is_datetime64_any_dtype(present.dtype) else pd.to_datetime(present, errors="coerce")
+        stamps = (
+            present if pd.api.types.is_datetime64_any_dtype(present.dtype) else pd.to_datetime(present, errors="coerce")
+        )
         if len(stamps) and stamps.isna().any():
-            raise BadData(f"Column {column.name!r}: {present[stamps.isna()].iloc[0]!r} is not a date, as the column was at fit.")
+            raise BadData(
+                f"Column {column.name!r}: {present[stamps.isna()].iloc[0]!r} is not a date, as the column was at fit."
+            )
         out[~gone] = microseconds(stamps) / UNITS[column.unit] if len(stamps) else []
         return out
     numbers = pd.to_numeric(present, errors="coerce").to_numpy(dtype=np.float64)
     if np.isnan(numbers).any():
-        raise BadData(f"Column {column.name!r}: {present[np.isnan(numbers)].iloc[0]!r} is not a number, as the column was at fit.")
+        raise BadData(
+            f"Column {column.name!r}: {present[np.isnan(numbers)].iloc[0]!r} is not a number, as the column was at fit."
+        )
     if np.isinf(numbers).any():
-        raise BadData(f"Column {column.name!r} holds {int(np.isinf(numbers).sum())} infinite values. Remove or replace them.")
+        raise BadData(
+            f"Column {column.name!r} holds {int(np.isinf(numbers).sum())} infinite values. Remove or replace them."
+        )
     out[~gone] = numbers
     return out
 
@@ -166,7 +192,9 @@ def restore(column: Column, values: np.ndarray) -> Any:
     import pandas as pd
 
     if column.discrete:
-        codes = np.clip(np.nan_to_num(values, nan=len(column.categories)).round().astype(int), 0, max(column.size - 1, 0))
+        codes = np.clip(
+            np.nan_to_num(values, nan=len(column.categories)).round().astype(int), 0, max(column.size - 1, 0)
+        )
         cells = [column.categories[c] if c < len(column.categories) else None for c in codes]
         return cast(pd.Series(cells, dtype=object), column, (codes >= len(column.categories)).any())
     inside = np.clip(np.round(values / column.step) * column.step if column.step else values, column.low, column.high)

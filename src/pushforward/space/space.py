@@ -89,12 +89,19 @@ class Space:
     @classmethod
     def of_frame(cls, frame: Any) -> Space:
         if len(frame) == 0 or len(frame.columns) == 0:
-            raise BadData(f"The table has {len(frame)} rows and {len(frame.columns)} columns. At least one of each is needed.")
+            raise BadData(
+                f"The table has {len(frame)} rows and {len(frame.columns)} columns. At least one of each is needed."
+            )
         names = [str(name) for name in frame.columns]
         if len(set(names)) < len(names):
-            raise BadData(f"Column {next(n for n in names if names.count(n) > 1)!r} stands twice in the table. Rename one.")
+            raise BadData(
+                f"Column {next(n for n in names if names.count(n) > 1)!r} stands twice in the table. Rename one."
+            )
         columns = tuple(col.infer(name, frame.iloc[:, i]) for i, name in enumerate(names))
-        if all(c.kind in ("number", "integer", "ordinal", "boolean") and not c.missing and c.dtype == "float64" for c in columns):
+        if all(
+            c.kind in ("number", "integer", "ordinal", "boolean") and not c.missing and c.dtype == "float64"
+            for c in columns
+        ) and not any(len(c.categories) == 1 for c in columns):  # a constant is a category, and comes back as it was
             # A table of floats alone is a vector: whole or repeated values in it are measurements, not categories.
             return cls("real", (len(names),), names=tuple(names), form="frame", dtype="float64")
         return cls("table", (len(names),), names=tuple(names), columns=columns, form="frame", dtype="float64")
@@ -146,7 +153,11 @@ class Space:
         known = x[~torch.isnan(x)] if x.is_floating_point() else x
         if not missing and len(known.flatten()) < x.numel():
             check_finite(x, False)
-        if len(known.flatten()) and (float(known.min()) < 0 or float(known.max()) >= top or (x.is_floating_point() and bool((known != known.round()).any()))):
+        if len(known.flatten()) and (
+            float(known.min()) < 0
+            or float(known.max()) >= top
+            or (x.is_floating_point() and bool((known != known.round()).any()))
+        ):
             raise BadData(
                 f"x holds values from {float(known.min()):g} to {float(known.max()):g}; this model was built for whole numbers 0 … {top - 1} "
                 f"({self.kind}). Bring the data to those values, or fit a model on these."
@@ -159,7 +170,9 @@ class Space:
         """A tensor is a table already read: numbers and codes."""
         for j, c in enumerate(self.columns):
             if c.discrete and not bool(((x[:, j] >= 0) & (x[:, j] < c.size)).all()):
-                raise BadData(f"Column {c.name!r} of the tensor holds values that are not codes 0 … {c.size - 1}. Pass the DataFrame, or what space.read gives.")
+                raise BadData(
+                    f"Column {c.name!r} of the tensor holds values that are not codes 0 … {c.size - 1}. Pass the DataFrame, or what space.read gives."
+                )
         return x.double()
 
     def read_frame(self, raw: Any, missing: bool = False) -> Tensor:
@@ -168,7 +181,9 @@ class Space:
         if not is_frame(raw):
             x = as_array(raw)
             if x.ndim != 2 or x.shape[1] != self.size:
-                raise BadData(f"x has shape {x.shape}; this model was built for a table of {self.size} columns: {', '.join(self.names)}.")
+                raise BadData(
+                    f"x has shape {x.shape}; this model was built for a table of {self.size} columns: {', '.join(self.names)}."
+                )
             raw = pd.DataFrame(x, columns=list(self.names))
         have = [str(c) for c in raw.columns]
         lost, new = [n for n in self.names if n not in have], [n for n in have if n not in self.names]
@@ -177,7 +192,9 @@ class Space:
             what = f"has no column {lost[0]!r}" if lost else f"has a column {new[0]!r} that was not there at fit"
             raise BadData(f"The table {what}. Awaited: {', '.join(self.names)}.{hint}")
         if self.kind != "table":
-            return self.read((raw[list(self.names)] if self.names else raw).to_numpy(dtype=np.float64, copy=True), missing)
+            return self.read(
+                (raw[list(self.names)] if self.names else raw).to_numpy(dtype=np.float64, copy=True), missing
+            )
         table = np.stack([col.read(c, raw.iloc[:, have.index(c.name)].reset_index(drop=True)) for c in self.columns], 1)
         for j, c in enumerate(self.columns):
             gone = np.isnan(table[:, j])
@@ -194,7 +211,9 @@ class Space:
         for i, line in enumerate(lines):
             strange = next((c for c in line if c not in code), None)
             if strange is not None:
-                raise BadData(f"Text {i} holds the character {strange!r}, which was not in the text at fit ({len(code)} characters).")
+                raise BadData(
+                    f"Text {i} holds the character {strange!r}, which was not in the text at fit ({len(code)} characters)."
+                )
             if len(line) > width - (self.end >= 0) or (self.end < 0 and len(line) != width):
                 limit = f"at most {width - 1}" if self.end >= 0 else f"exactly {width}"
                 raise BadData(f"Text {i} has {len(line)} characters; this model takes {limit}.")
@@ -207,9 +226,30 @@ class Space:
         for i, line in enumerate(lines):
             if len(line) > room:
                 raise BadData(f"Prompt {i} has {len(line)} characters; this model writes texts of at most {room}.")
-        filled = self.read_text([line if self.end >= 0 else line.ljust(self.shape[0], self.alphabet[0]) for line in lines])
+        filled = self.read_text(
+            [line if self.end >= 0 else line.ljust(self.shape[0], self.alphabet[0]) for line in lines]
+        )
         known = torch.arange(self.shape[0]) < torch.tensor([len(line) for line in lines])[:, None]
         return filled, known
+
+    def read_partly(self, x: Any, known: Any = None) -> tuple[Tensor, Tensor]:
+        """Examples with gaps -> a tensor, and the mask of what is known. A gap is NaN, a missing cell, the rest of a text, or where
+        `known` is False."""
+        if self.kind == "tokens" and is_text(x):
+            return self.read_prompts(x)
+        tensor = self.read(x, missing=True)
+        if is_frame(x):
+            gone = torch.as_tensor(x[list(self.names)].isna().to_numpy(copy=True))
+        else:
+            gone = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
+        if known is not None:
+            mask = torch.as_tensor(np.asarray(known, dtype=bool))
+            gone = gone | ~(mask.expand(len(tensor), *mask.shape) if mask.ndim < tensor.ndim else self.settle(mask))
+        return torch.nan_to_num(tensor), ~gone
+
+    def blank(self) -> Tensor:
+        """Two rows of zeros: enough to lay out a chart whose constants are loaded after."""
+        return torch.zeros(2, *self.shape, dtype=torch.float64)
 
     # ---- tensor -> raw -------------------------------------------------------------------------------------------
     def restore(self, x: Tensor) -> Any:
@@ -271,17 +311,25 @@ def as_array(raw: Any) -> np.ndarray:
         raise BadData("x is a sparse matrix; dense arrays are awaited. Call x.toarray().")
     x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     if x.dtype.kind == "c":
-        raise BadData("Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns.")
+        raise BadData(
+            "Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns."
+        )
     if x.dtype.kind not in "fiub":
         try:
             x = x.astype(np.float64)
         except (TypeError, ValueError) as problem:
             kind = BadType if isinstance(problem, TypeError) else BadData
-            raise kind(f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame.") from problem
+            raise kind(
+                f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame."
+            ) from problem
     if x.ndim < 2:
-        raise BadData(f"Expected 2D array, got {x.ndim}D array of shape {x.shape} instead. Reshape your data: x.reshape(-1, 1) for one variable.")
+        raise BadData(
+            f"Expected 2D array, got {x.ndim}D array of shape {x.shape} instead. Reshape your data: x.reshape(-1, 1) for one variable."
+        )
     if 0 in x.shape:
-        raise BadData(f"x has shape {x.shape}: 0 sample(s) or 0 feature(s) (shape={x.shape}) while a minimum of 1 is required.")
+        raise BadData(
+            f"x has shape {x.shape}: 0 sample(s) or 0 feature(s) (shape={x.shape}) while a minimum of 1 is required."
+        )
     return x
 
 
