@@ -10,8 +10,6 @@ The batch and the noise of step t are functions of (seed, t), so a resumed run r
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -26,8 +24,10 @@ from .. import noise
 from ..errors import Diverged
 from . import checkpoint
 from .journal import Journal
-from .machine import Machine, full
+from .machine import Machine, full, like
 from .recipe import Recipe
+from .signals import Signals
+from .stepping import Swapped, optimizer, schedule
 
 NOTE = 20  # steps between entries of the journal, and between looks at whether the loss is finite
 TRIES = 3  # times a run goes back before it gives up
@@ -81,26 +81,6 @@ def play(
             model.eval()
     run.finish(reason)
     return Outcome(run.step, time.monotonic() - run.began, reason, run.best, run.best_step)
-
-
-class Signals:
-    """The first Ctrl-C lets the step finish, the second stops at once; SIGTERM saves and leaves with 143."""
-
-    def __enter__(self) -> Signals:
-        self.said = ""
-        self.old: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self.old = {s: signal.signal(s, self.heard) for s in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def heard(self, number: int, frame: Any) -> None:
-        if self.said and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.said = "interrupted" if number == signal.SIGINT else "terminated"
-
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self.old.items():
-            signal.signal(number, handler)
 
 
 class Run:
@@ -421,59 +401,3 @@ class Run:
         if reason == "terminated":
             self.journal.close()
             raise SystemExit(143)
-
-
-class Swapped:
-    """Weights exchanged for others inside a `with`."""
-
-    def __init__(self, weights: list[nn.Parameter], others: list[Tensor]):
-        self.weights, self.others = weights, others
-
-    def exchange(self) -> None:
-        with torch.no_grad():
-            for weight, other in zip(self.weights, self.others, strict=True):
-                kept = weight.detach().clone()
-                weight.copy_(other)
-                other.copy_(kept)
-
-    def __enter__(self) -> None:
-        self.exchange()
-
-    def __exit__(self, *error: Any) -> None:
-        self.exchange()
-
-
-def optimizer(recipe: Recipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    fused = all(
-        w.device.type in ("cpu", "cuda") and w.is_floating_point() and not hasattr(w, "to_local") for w in weights
-    )
-    if recipe.optimizer in ("adam", "adamw"):
-        kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        return kind(
-            weights, lr=recipe.lr, betas=(recipe.beta1, recipe.beta2), weight_decay=recipe.decay, fused=fused or None
-        )
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(weights, lr=recipe.lr, alpha=0.99, weight_decay=recipe.decay, foreach=True)
-    return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1, weight_decay=recipe.decay, foreach=True)
-
-
-def schedule(recipe: Recipe, step: int, progress: float) -> float:
-    """The learning rate's factor: linear warm-up, then constant, cosine or linear to zero.
-
-    >>> schedule(Recipe(schedule="cosine"), 5, 0.5)
-    0.5
-    """
-    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
-    shape = {"constant": 1.0, "cosine": 0.5 * (1 + math.cos(math.pi * progress)), "linear": 1 - progress}[
-        recipe.schedule
-    ]
-    return warm * shape
-
-
-def like(value: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor laid out as another, which may be spread over processes."""
-    if hasattr(model, "to_local"):
-        from torch.distributed.tensor import distribute_tensor
-
-        return distribute_tensor(value.to(model.device), model.device_mesh, model.placements)
-    return value.to(model.device)

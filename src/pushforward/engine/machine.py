@@ -116,3 +116,12 @@ class Machine:
 def full(tensor: Tensor) -> Tensor:
     """The whole of a tensor that may be spread over processes."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def like(value: Tensor, model: Tensor) -> Tensor:
+    """A whole tensor laid out as another, which may be spread over processes."""
+    if hasattr(model, "to_local"):
+        from torch.distributed.tensor import distribute_tensor
+
+        return distribute_tensor(value.to(model.device), model.device_mesh, model.placements)
+    return value.to(model.device)
