@@ -30,6 +30,7 @@ from .signals import Signals
 from .stepping import Swapped, optimizer, schedule
 
 NOTE = 20  # steps between entries of the journal, and between looks at whether the loss is finite
+READING = 1 << 20  # which noise the reading of examples has
 TRIES = 3  # times a run goes back before it gives up
 
 
@@ -190,7 +191,9 @@ class Run:
         """One turn of the game; the sum of its losses, still on the device."""
         recipe, model, machine = self.recipe, self.model, self.machine
         rank_batch = self.batch // machine.world
-        x, given = self.examples.take(self.indices())
+        start = machine.rank * rank_batch
+        with noise.stream(noise.mix(recipe.seed, READING), self.step, start):  # for examples that are drawn anew each time
+            x, given = self.examples.take(self.indices())
         x, given = (
             x.to(machine.device, non_blocking=True),
             None if given is None else given.to(machine.device, non_blocking=True),
@@ -202,7 +205,6 @@ class Run:
         rate = recipe.lr * self.slower * schedule(recipe, self.step, model.progress)
         noise.seed_dropout(noise.mix(recipe.seed, self.step, machine.rank))
         total = torch.zeros((), device=machine.device)
-        start = machine.rank * rank_batch
         for part in range(recipe.accumulate if not model.players else 1):
             share = slice(None) if recipe.accumulate == 1 or model.players else slice(part, None, recipe.accumulate)
             xs, gs = x[share], None if given is None else given[share]
@@ -290,7 +292,8 @@ class Run:
         self.model.eval()
         with self.averaged():
             for start in range(0, len(self.valid), size):
-                x, given = self.valid.take(torch.arange(start, min(start + size, len(self.valid))))
+                with noise.stream(noise.mix(self.recipe.seed, READING), 0, start):
+                    x, given = self.valid.take(torch.arange(start, min(start + size, len(self.valid))))
                 x, given = x.to(self.machine.device), None if given is None else given.to(self.machine.device)
                 with noise.stream(self.recipe.seed, 1 << 40, start, self.machine.device, self.machine.dtype):
                     nats = self.model.judge(x, given)
