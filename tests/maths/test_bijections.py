@@ -50,7 +50,9 @@ def coupling(scalar, dims, turn, given=0, own=None):
 
 
 def autoregressive(scalar, dims, given=0, **fields):
-    return Autoregressive(scalar, MaskedNet(dims, (16, 16), [scalar.features] * dims, torch.randperm(dims), given, **fields))
+    return Autoregressive(
+        scalar, MaskedNet(dims, (16, 16), [scalar.features] * dims, torch.randperm(dims), given, **fields)
+    )
 
 
 def image(given=0):
@@ -77,7 +79,11 @@ TABLE = {
     "affine coupling": (lambda: coupling(AffineScalar(), 4, 0), (4,), False),
     "affine coupling given": (lambda: coupling(AffineScalar(), 5, 1, G), (5,), True),
     "spline coupling": (lambda: coupling(Spline(4, 2.0), 5, 0), (5,), False),
-    "spline coupling, own splines": (lambda: coupling(Spline(4, 2.0), 5, 0, G, Elementwise(Spline(4, 2.0), 2)), (5,), True),
+    "spline coupling, own splines": (
+        lambda: coupling(Spline(4, 2.0), 5, 0, G, Elementwise(Spline(4, 2.0), 2)),
+        (5,),
+        True,
+    ),
     "coupling of an image": (lambda: coupling(AffineScalar(), 3, 0, G), (3, 2, 2), True),
     "spline coupling of an image": (lambda: coupling(Spline(4, 2.0), 3, 1), (3, 2, 2), False),
     "affine autoregressive": (lambda: autoregressive(AffineScalar(), 5), (5,), False),

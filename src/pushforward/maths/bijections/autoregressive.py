@@ -49,7 +49,8 @@ class Autoregressive(Bijection):
 
     def inverse(self, z: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x, ladj = self.solve(z, given)
-        if not (torch.is_grad_enabled() and any(w.requires_grad for w in (z, given, *self.parameters()) if w is not None)):
+        sources = [w for w in (z, given, *self.parameters()) if w is not None]
+        if not torch.is_grad_enabled() or not any(w.requires_grad for w in sources):
             return x, ladj
         x = Implicit.apply(x, z - self.moved(x, given)[0], self.pull(x, given))
         return x, -self(x, given)[1]

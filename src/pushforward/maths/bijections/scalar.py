@@ -81,9 +81,10 @@ class Spline(Scalar):
     def __init__(self, bins: int = 8, bound: float = 5.0, floor: float = 1e-3):
         super().__init__()
         if bins < 1 or not bound > 0 or not 0 < floor * bins < 1:
-            raise Usage(f"Spline(bins={bins}, bound={bound}, floor={floor}): bound > 0 and 0 < floor * bins < 1 were awaited.")
+            got = f"Spline(bins={bins}, bound={bound}, floor={floor})"
+            raise Usage(f"{got}: bins >= 1, bound > 0 and 0 < floor * bins < 1 were awaited.")
         self.features, self.bins, self.bound, self.floor = 3 * bins - 1, bins, bound, floor
-        self.shift = math.log(math.expm1(1 - floor))  # softplus(shift) + floor = 1: a derivative of 1 at zero parameters
+        self.shift = math.log(math.expm1(1 - floor))  # softplus(shift) + floor = 1: zero parameters have derivative 1
         # Left edges and sizes of the bins, as sums over the shares of the bins: in parts of the free width, and counted in floors.
         # Edges are summed from both sides, so that they are as exact on the right as on the left; shares add up to 1.
         k = torch.arange(bins)

@@ -1,0 +1,133 @@
+"""How the command line speaks: results to standard output, remarks and problems to standard error, a problem in one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ..errors import Problem, Usage
+
+
+# ---- from a problem to an exit code ----------------------------------------------------------------------------------
+def sentence(problem: BaseException) -> tuple[str, int] | None:
+    """What a user is told, and the exit code; None for a fault of the program."""
+    if isinstance(problem, Problem):
+        return str(problem), problem.exit_code
+    if hasattr(problem, "format_message"):  # what typer found wrong in the words
+        said = problem.format_message().strip()
+        return f"{said}{'' if said.endswith(('.', '?')) else '.'} See `pushforward --help`.", 2
+    if isinstance(problem, KeyboardInterrupt | typer.Abort):
+        return "Interrupted. A fit that had begun can go on from its last checkpoint with --resume.", 130
+    if (
+        isinstance(problem, MemoryError)
+        or type(problem).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(problem)
+    ):
+        return (
+            f"There is not enough memory ({problem or 'allocation failed'}). Try a smaller model, --set batch=32, or fewer examples.",
+            1,
+        )
+    if isinstance(problem, OSError):
+        what = f"{problem.filename}: " if problem.filename else ""
+        return f"{what}{problem.strerror or problem}.", 3
+    return None
+
+
+def complain(text: str, code: int, as_json: bool) -> None:
+    line = " ".join(text.split())
+    if as_json:
+        import json
+
+        line = json.dumps({"error": line, "exit_code": code})
+    print(line if as_json else f"pushforward: {line}", file=sys.stderr)
+
+
+# ---- results ---------------------------------------------------------------------------------------------------------
+def say(text: str, quiet: bool = False) -> None:
+    """A remark beside the result; the result alone goes to standard output."""
+    if not quiet:
+        print(text, file=sys.stderr)
+
+
+def clean(value: Any) -> Any:
+    """For JSON, which has neither tuples nor paths, nor infinity or NaN: those are null."""
+    if isinstance(value, dict):
+        return {str(key): clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(inner) for inner in value]
+    if hasattr(value, "tolist"):
+        return clean(value.tolist())
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def show(facts: dict[str, Any], as_json: bool, quiet: bool = False) -> None:
+    """Named facts: one JSON object, or two columns."""
+    if as_json:
+        import json
+
+        print(json.dumps(clean(facts), allow_nan=False))
+    elif not quiet:
+        table([{"": name, " ": value} for name, value in facts.items() if value not in (None, "", [], {})], head=False)
+
+
+def table(rows: list[dict[str, Any]], head: bool = True) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 140, soft_wrap=False)
+    shown = Table(box=box.SIMPLE_HEAD if head else None, show_header=head, pad_edge=False, header_style="bold")
+    for name in rows[0] if rows else ():
+        number = all(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in rows)
+        shown.add_column(name, justify="right" if number and head else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(words(value) for value in row.values()))
+    console.print(shown, markup=False, highlight=False)
+
+
+def words(value: Any) -> Any:
+    from rich.text import Text
+
+    if isinstance(value, dict):
+        return Text(
+            ", ".join(
+                f"{name} ({inner})" if isinstance(inner, str) else f"{name} {words(inner)}"
+                for name, inner in value.items()
+            )
+        )
+    if isinstance(value, list | tuple):
+        return Text(", ".join(str(words(inner)) for inner in value))
+    return Text("–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value))
+
+
+def deliver(data: Any, space: Any, out: Path | None, overwrite: bool, as_json: bool, quiet: bool, name: str) -> None:
+    """Data to a file, or to standard output as JSON, lines of text or CSV."""
+    from ..workbench.writing import frame, write
+
+    if out is not None:
+        place = write(data, space, out, overwrite)
+        show({"out": str(place), "rows": len(data)}, True) if as_json else say(
+            f"{len(data):,} rows are in {place}.", quiet
+        )
+    elif as_json:
+        import json
+
+        text = (
+            frame(data, space).to_json(orient="records", date_format="iso", double_precision=15)
+            if hasattr(data, "columns")
+            else None
+        )
+        show({"rows": len(data), name: json.loads(text) if text else data}, True)
+    elif space is not None and len(space.shape) > 1:
+        raise Usage(
+            "Images are not printed. Say where they go: -o out.png for one sheet, -o FOLDER for an image each, or -o out.npy."
+        )
+    elif isinstance(data, list):
+        print("\n".join(data))
+    else:
+        frame(data, space).to_csv(sys.stdout, index=False)

@@ -1,0 +1,6 @@
+"""Adversarial models: a generator and a critic, learning from each other. One line a system."""
+
+from .gan import GAN
+from .wgan import WGAN
+
+__all__ = ["GAN", "WGAN"]

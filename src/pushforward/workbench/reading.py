@@ -1,0 +1,182 @@
+"""Files -> what a fitted model reads: `key=value` words, data in the form that the model was fitted on, conditions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import load
+from ..data.load import FORMATS, SETS, format_of, named
+from ..errors import BadData, BadFile, Usage, did_you_mean
+
+WORDS = (
+    "drop",
+    "names",
+    "missing",
+    "separator",
+    "encoding",
+    "key",
+    "kind",
+    "units",
+    "given",
+    "format",
+)  # options whose values stay text
+HALVES = ("top", "bottom", "left", "right")
+
+
+def options(pairs: Iterable[str]) -> dict[str, Any]:
+    """`key=value` words for `data.load`.
+
+    >>> options(["header=no", "size=28,28", "drop=id,name", "separator=,"])
+    {'header': False, 'size': (28, 28), 'drop': ('id', 'name'), 'separator': ','}
+    """
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise Usage(f"--read {pair!r}: key=value is awaited, such as --read separator=';' or --read drop=id.")
+        key = key.strip()
+        whole = key in ("separator", "encoding", "key", "kind", "units", "format") or "," not in text
+        parts = tuple(
+            value(key, part.strip() if not whole else part) for part in ([text] if whole else text.split(","))
+        )
+        out[key] = parts[0] if whole else parts
+    return out
+
+
+def value(key: str, text: str) -> Any:
+    """A word as a number or a truth where it is one, and where the option is not text by nature."""
+    if key in WORDS:
+        return text
+    plain = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(text.lower())
+    if plain is not None:
+        return plain
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def remembered(model: Any) -> dict[str, Any]:
+    """How the data of a saved model were read: what was said at fit holds until something else is said."""
+    try:
+        return {
+            key: tuple(v) if isinstance(v, list) else v
+            for key, v in json.loads(model.outcome_.get("read", "{}")).items()
+        }
+    except ValueError as problem:
+        raise BadFile(
+            f"The card of this {type(model).__name__} does not say how its data were read: {problem}."
+        ) from problem
+
+
+def raw(
+    model: Any, source: str, said: dict[str, Any], given: Sequence[str] = (), holes: bool = False
+) -> tuple[Any, Any]:
+    """(x, given) from a file, folder or built-in set, of the kind that `model` was fitted on. `holes` allows missing values."""
+    said = remembered(model) | said
+    names = said.pop("given", None)
+    if model._given is None or given:
+        names = None
+    kind = "" if source in SETS else format_of(Path(source).expanduser(), said.get("format"))
+    if holes and kind in ("npy", "npz"):
+        # Examples have no gaps, so an array with gaps is read as it is.
+        return array(Path(source), kind, said), condition(model, given)
+    if kind == "text" and model.space.kind == "tokens":
+        said = ({"lines": True} if holes or model.space.end >= 0 else {"length": model.space.shape[0]}) | said
+    examples = load(source, given=names, **said)
+    x = examples.space.restore(examples.x)
+    if examples.given is None or examples.given_space is None:
+        return x, condition(model, given)
+    return x, examples.given_space.restore(examples.given)
+
+
+def array(path: Path, kind: str, said: dict[str, Any]) -> np.ndarray:
+    reader = named(FORMATS[kind][0])
+    return reader(path) if kind == "npy" else reader(path).read(said.get("key"))
+
+
+def condition(model: Any, pairs: Sequence[str]) -> Any:
+    """`column=value` words, or the path of one file with a row for each example, -> what the doors take as `given`."""
+    if not pairs:
+        return None
+    space = model._given
+    if space is None:
+        raise Usage(
+            f"This {type(model).__name__} was fitted without a condition, so --given is not awaited. Fit with --given COLUMN to have one."
+        )
+    names = list(space.names) or ["given"]
+    if len(pairs) == 1 and "=" not in pairs[0] and Path(pairs[0]).is_file():
+        found = load(pairs[0])
+        return found.space.restore(found.x)
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            name, text = names[0], pair
+        if name not in names:
+            raise Usage(
+                f"--given {name!r}: this model was not fitted with it. Awaited: {', '.join(names)}.{did_you_mean(name, names)}"
+            )
+        out[name] = cell(space.columns[names.index(name)] if space.columns else None, name, text)
+    if lost := [name for name in names if name not in out]:
+        raise Usage(f"--given lacks {lost[0]!r}. This model is conditioned on {', '.join(names)}.")
+    return out
+
+
+def cell(column: Any, name: str, text: str) -> Any:
+    """One word as a value of a column."""
+    if column is not None and column.discrete:
+        found = next((c for c in column.categories if str(c).lower() == text.lower()), None)
+        if found is None:
+            raise BadData(
+                f"--given {name}={text!r} was not among the {len(column.categories)} categories at fit.{did_you_mean(text, column.categories)}"
+            )
+        return found
+    if column is not None and column.kind == "date":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise Usage(f"--given {name}={text!r}: a number is awaited.") from None
+
+
+def known_part(model: Any, what: str, n: int) -> np.ndarray | None:
+    """Which values of n examples are known: a half of an image by name, or a .npy file of truths."""
+    if not what:
+        return None
+    shape = model.space.shape
+    if what in HALVES:
+        if len(shape) != 3:
+            raise Usage(
+                f"--known {what}: these examples are {model.space}, which have no {what}. Pass a .npy file of truths."
+            )
+        mask = np.zeros(shape, dtype=bool)
+        height, width = shape[1] // 2, shape[2] // 2
+        place = {
+            "top": np.s_[:, :height],
+            "bottom": np.s_[:, height:],
+            "left": np.s_[:, :, :width],
+            "right": np.s_[:, :, width:],
+        }[what]
+        mask[place] = True
+    elif Path(what).suffix == ".npy":
+        mask = named("arrays.read_npy")(Path(what)).astype(bool)
+    else:
+        raise Usage(
+            f"--known {what!r}: {', '.join(HALVES)} or a .npy file of truths is awaited.{did_you_mean(what, HALVES)}"
+        )
+    if mask.shape in (shape, shape[-2:] if len(shape) == 3 else shape):
+        return np.broadcast_to(mask, (n, *shape)).copy()
+    if mask.shape != (n, *shape):
+        raise BadData(f"{what} has shape {mask.shape}; {shape} for all examples or {(n, *shape)} is awaited.")
+    return mask
+
+
+__all__ = ["condition", "known_part", "options", "raw", "remembered"]
