@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import sys
+from fnmatch import filter as fnmatch_filter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -103,7 +105,8 @@ def test_every_page_is_in_the_contents():
     trees = [block.text for block in pages.blocks(index.read_text()) if block.language == "{toctree}"]
     listed = {line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")}
     there = {p.relative_to(pages.HERE).with_suffix("").as_posix() for p in pages.all_pages()} - {"index"}
-    assert listed == there
+    missing = {page for page in there if not any(fnmatch(page, pattern) for pattern in listed)}
+    assert not missing and all(fnmatch_filter(there, pattern) for pattern in listed)
 
 
 def test_the_lectures_page_calls_existing_only_what_exists():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_ROOMS = ("data", "metrics", "noise", "nets", "maths", "engine", "errors")
+_ROOMS = ("data", "noise", "nets", "maths", "engine", "errors")
 _NAMES = {
     "Model": "model",
     "Recipe": "engine",

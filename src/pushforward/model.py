@@ -69,33 +69,35 @@ class Model(Fields):
         """A reason why this fitted model lacks an ability that its class has; None where it has it."""
 
     # ---- abilities -----------------------------------------------------------------------------------------------
-    def reason(self, ability: str) -> str | None:
-        """None if the model can; else a sentence with the reason and what it can do instead."""
-        twin = getattr(type(self), f"_{ability}", None)
-        chart = self.__dict__.get("_chart_exact", True)
-        if ability == "bound" and not chart and hasattr(type(self), "_log_prob"):
-            twin = type(self)._log_prob  # type: ignore[attr-defined]
-        if twin is None:
-            why = self.why_not.get(ability, "its mathematics does not give one.")
-        elif ability == "log_prob" and not chart:
-            why = (
+    def lack(self, ability: str) -> str | None:
+        """Why the model lacks an ability; None where it has it."""
+        if ability in ("score", "score_samples"):
+            found = [self.lack("log_prob"), self.lack("bound")]
+            return None if None in found else found[0]
+        twin, exact = hasattr(type(self), f"_{ability}"), self.__dict__.get("_chart_exact", True)
+        if ability == "bound" and not exact and hasattr(type(self), "_log_prob"):
+            return None
+        if not twin:
+            return self.why_not.get(ability, "its mathematics does not give one.")
+        if ability == "log_prob" and not exact:
+            return (
                 f"the data are whole numbers ({self.space.kind}) and the model is a density of them plus uniform noise. "
                 "bound gives a lower bound of log P(x)."
             )
-        elif "_space" in self.__dict__ and (found := self.unable(ability)) is not None:
-            why = found
-        else:
-            return None
-        can = [a for a in ABILITIES if a != ability and (getattr(type(self), f"_{a}", None) is not None)]
-        return f"{type(self).__name__} has no {ability}: {why} It can: {', '.join(can)}."
+        return self.unable(ability) if "_space" in self.__dict__ else None
+
+    def reason(self, ability: str) -> str | None:
+        """None if the model can; else a sentence that says why not and what it can do instead."""
+        why = self.lack(ability)
+        return why and f"{type(self).__name__} has no {ability}: {why} It can: {', '.join(self.abilities)}."
 
     @property
     def abilities(self) -> dict[str, str]:
         """What this model can do, and of what kind each answer is."""
-        return {a: self.kinds.get(a, KINDS[a]) for a in ABILITIES if self.reason(a) is None}
+        return {a: self.kinds.get(a, KINDS[a]) for a in ABILITIES if self.lack(a) is None}
 
     def __getattr__(self, name: str) -> Any:
-        if name in ABILITIES and (reason := self.reason(name)) is not None:
+        if name in (*ABILITIES, "score", "score_samples") and (reason := self.reason(name)) is not None:
             raise Unable(reason)
         return super().__getattr__(name)
 
@@ -338,10 +340,12 @@ class Model(Fields):
         grad = torch.autograd.grad(total, t)[0]
         return grad if isinstance(x, Tensor) else grad.cpu().numpy()
 
+    @Ability
     def score_samples(self, x: Any) -> np.ndarray:
         """log p (or its bound) of each row: scikit-learn's name."""
         return (self.log_prob if hasattr(self, "log_prob") else self.bound)(x)
 
+    @Ability
     def score(self, x: Any, y: Any = None) -> float:
         """The mean log-likelihood (or bound) in nats: higher is better."""
         return float(np.mean(np.asarray(self.score_samples(x))))

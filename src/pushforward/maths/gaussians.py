@@ -62,7 +62,9 @@ class Mixture:
     def log_densities(self, x: Tensor) -> Tensor:
         """log N(x; m_k, S_k) of whole rows: (N, D) -> (N, K)."""
         (k, d), p = self.means.shape, self.whiten
-        centre = self.means.mean(0)  # one product of matrices for all components, so what is common to them is taken off first
+        centre = self.means.mean(
+            0
+        )  # one product of matrices for all components, so what is common to them is taken off first
         x, means = x - centre, self.means - centre
         if p.ndim == 2:
             return -0.5 * (((x[:, None] - means) * p) ** 2).sum(2) + p.log().sum(1) - 0.5 * d * log(2 * pi)
@@ -83,7 +85,11 @@ class Mixture:
             spread = torch.linalg.cholesky(rows @ rows.mT)
             inner, outer = spread[:, :count, :count], spread[:, count:, count:]
             z = torch.linalg.solve_triangular(inner, gap.permute(1, 2, 0), upper=False)
-            rest, z, scales = rest + (spread[:, count:, :count] @ z).permute(2, 0, 1), z.permute(2, 0, 1), inner.diagonal(dim1=1, dim2=2)
+            rest, z, scales = (
+                rest + (spread[:, count:, :count] @ z).permute(2, 0, 1),
+                z.permute(2, 0, 1),
+                inner.diagonal(dim1=1, dim2=2),
+            )
         return -0.5 * (z * z).sum(2) - scales.log().sum(1) - 0.5 * count * log(2 * pi), rest, outer
 
     def draw(self, u: Tensor, noise: Tensor, lost: Tensor | None = None) -> Tensor:
@@ -122,7 +128,9 @@ class Rows:
     def __init__(self, x: Tensor, full: bool):
         gone = torch.isnan(x)
         d = x.shape[1]
-        self.i, self.j = torch.triu_indices(d, d, device=x.device) if full else torch.arange(d, device=x.device).expand(2, -1)
+        self.i, self.j = (
+            torch.triu_indices(d, d, device=x.device) if full else torch.arange(d, device=x.device).expand(2, -1)
+        )
         self.partial = [(x[rows], known) for rows, known in patterns(~gone) if not known.all()] if gone.any() else []
         size = max(16, CACHE // (d + len(self.i)))
         blocks = (x[~gone.any(1)] if self.partial else x).split(size)
@@ -138,7 +146,13 @@ class Rows:
         logdet = (p if p.ndim == 2 else p.diagonal(dim1=1, dim2=2)).log().sum(1)
         precision = p**2 if p.ndim == 2 else p @ p.mT
         slope = precision * m if p.ndim == 2 else (precision @ m[:, :, None])[:, :, 0]
-        c = mixture.log_weights + torch.log1p(-mixture.gone).sum(1) + logdet - 0.5 * (m * slope).sum(1) - 0.5 * d * log(2 * pi)
+        c = (
+            mixture.log_weights
+            + torch.log1p(-mixture.gone).sum(1)
+            + logdet
+            - 0.5 * (m * slope).sum(1)
+            - 0.5 * d * log(2 * pi)
+        )
         curve = (precision if p.ndim == 2 else precision[:, self.i, self.j]) * torch.where(self.i == self.j, -0.5, -1.0)
         return c, torch.cat([slope, curve], 1).T.contiguous()
 

@@ -130,31 +130,42 @@ class Dequantise(nn.Module):
 
 
 class OneHot(nn.Module):
-    """Each code becomes a row of the identity; back: the largest entry. For generators and for conditions, not for likelihoods.
+    """Each code becomes a row of the identity, and so does whether a number that may be missing is there; back: the largest entry.
+    For generators and for conditions, not for likelihoods.
 
     >>> OneHot([0, 3])(torch.tensor([[0.5, 2.0]]))[0]
     tensor([[0.5000, 0.0000, 0.0000, 1.0000]])
+    >>> OneHot([-1])(torch.tensor([[0.5], [torch.nan]]))[0]
+    tensor([[0.5000, 1.0000, 0.0000],
+            [0.0000, 0.0000, 1.0000]])
     """
 
     exact = False
 
     def __init__(self, sizes: list[int]):
         super().__init__()
-        self.sizes = sizes  # codes of each variable; 0 for a number
+        self.sizes = sizes  # codes of each variable; 0 for a number, -1 for one that may be missing
+        self.widths = [{0: 1, -1: 3}.get(size, size) for size in sizes]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = x.flatten(1)
-        parts = [
-            nn.functional.one_hot(x[:, j].long(), size).to(x.dtype) if size else torch.nan_to_num(x[:, j : j + 1])
-            for j, size in enumerate(self.sizes)
-        ]
+        parts = []
+        for column, size in zip(x.flatten(1).T, self.sizes, strict=True):
+            if size > 0:
+                parts.append(nn.functional.one_hot(column.long(), size).to(x.dtype))
+            else:
+                gone = torch.isnan(column)
+                number = torch.nan_to_num(column)[:, None]
+                parts.append(torch.cat([number, torch.stack([~gone, gone], 1).to(x.dtype)], 1) if size else number)
         return torch.cat(parts, 1), x.new_zeros(len(x))
 
     def inverse(self, y: Tensor) -> Tensor:
-        parts = y.split([max(size, 1) for size in self.sizes], 1)
-        return torch.cat(
-            [p.argmax(1, keepdim=True).to(y.dtype) if size else p for p, size in zip(parts, self.sizes, strict=True)], 1
-        )
+        parts = []
+        for part, size in zip(y.split(self.widths, 1), self.sizes, strict=True):
+            if size > 0:
+                parts.append(part.argmax(1).to(y.dtype))
+            else:
+                parts.append(torch.where(part[:, 2] > part[:, 1], torch.nan, part[:, 0]) if size else part[:, 0])
+        return torch.stack(parts, 1)
 
 
 class Chart(nn.Module):
@@ -257,10 +268,9 @@ def table(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Mod
         )
         if coordinates == "natural":
             return moved, steps
-        sizes = [c.size if c.discrete else 0 for c in space.columns]
-        width = sum(max(size, 1) for size in sizes)
+        features = OneHot([c.size if c.discrete else -int(c.missing) for c in space.columns])
         # The columns go along, so that a generator knows which features are the blocks of one code.
-        return Space("real", (width,), columns=moved.columns), [*steps, OneHot(sizes)]
+        return Space("real", (sum(features.widths),), columns=moved.columns), [*steps, features]
     real = Space("real", space.shape, names=space.names)
     dequantised: list[nn.Module] = [Dequantise(0, whole)] if bool(whole.any()) else []
     if coordinates == "plain":

@@ -49,7 +49,10 @@ def test_gradients_are_those_of_the_cross_entropy_on_logits():
     want = torch.autograd.grad(cross_entropy(told, ones) + cross_entropy(fooled, 1 - ones), weights, retain_graph=True)
     for a, b in zip(torch.autograd.grad(model.critic_loss(real, fake.detach()), weights), want, strict=True):
         torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
-    a, b = (torch.autograd.grad(loss, fake)[0] for loss in (model.generator_loss(fake), cross_entropy(model.critic(fake), ones)))
+    a, b = (
+        torch.autograd.grad(loss, fake)[0]
+        for loss in (model.generator_loss(fake), cross_entropy(model.critic(fake), ones))
+    )
     torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
 
 
@@ -72,7 +75,10 @@ def test_the_best_critic_is_the_log_density_ratio_and_its_value_the_jensen_shann
     divergence = 0.5 * ((p * (p / middle).log()).sum() + (q * (q / middle).log()).sum()) * cell
     model = GAN(penalty=0.0)
     g = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(400000, 1, generator=g, dtype=DOUBLE), 1 + torch.randn(400000, 1, generator=g, dtype=DOUBLE)
+    real, fake = (
+        torch.randn(400000, 1, generator=g, dtype=DOUBLE),
+        1 + torch.randn(400000, 1, generator=g, dtype=DOUBLE),
+    )
     model.critic = lambda x, given=None: 0.5 - x
     best = model.critic_loss(real, fake)
     assert (2 * math.log(2) - best).item() == pytest.approx(2 * divergence.item(), abs=4e-3)
@@ -183,7 +189,12 @@ def test_an_unpenalised_wasserstein_game_circles_too():
 
 
 # ---- tables, conditions, doors ---------------------------------------------------------------------------------------
-COLUMNS = (Column("x", "number"), Column("side", "category", categories=("a", "b", "c")), Column("y", "number"), Column("on", "boolean", categories=(False, True)))
+COLUMNS = (
+    Column("x", "number"),
+    Column("side", "category", categories=("a", "b", "c")),
+    Column("y", "number"),
+    Column("on", "boolean", categories=(False, True)),
+)
 
 
 def test_codes_are_drawn_from_the_softmax_of_their_logits():
@@ -207,12 +218,32 @@ def test_gradients_pass_through_codes_as_through_their_softmax():
     torch.testing.assert_close(found, torch.autograd.grad((soft * pull).sum(), y)[0])
 
 
+def test_a_missing_number_is_one_of_the_outcomes():
+    """Features: x, x is there, x is missing, y."""
+    blocks = Blocks((Column("x", "number", missing=True), Column("y", "number")))
+    y = torch.tensor([[0.7, 9.0, -9.0, 5.0], [0.7, -9.0, 9.0, 5.0]], dtype=DOUBLE)
+    torch.testing.assert_close(blocks(y), torch.tensor([[0.7, 1.0, 0.0, 5.0], [0.0, 0.0, 1.0, 5.0]], dtype=DOUBLE))
+    frame = pd.DataFrame({"x": np.where(np.arange(300) % 2, np.nan, np.arange(300) / 7), "y": np.arange(300.0)})
+    model = GAN(hidden=(16,), latent=3).fit(frame, steps=5, quiet=True)
+    assert model.chart.space.shape == (4,)
+    assert 0 < model.sample(300, seed=0)["x"].isna().mean() < 1
+
+
 def test_a_table_is_given_back_as_a_table(tmp_path):
     rng = np.random.default_rng(0)
-    frame = pd.DataFrame({"x": rng.normal(size=200), "side": rng.choice(["a", "b", "c"], 200), "age": rng.integers(18, 90, 200), "on": rng.random(200) < 0.2})
+    frame = pd.DataFrame(
+        {
+            "x": rng.normal(size=200),
+            "side": rng.choice(["a", "b", "c"], 200),
+            "age": rng.integers(18, 90, 200),
+            "on": rng.random(200) < 0.2,
+        }
+    )
     model = GAN(hidden=(16,), latent=3).fit(frame, steps=5, quiet=True)
     new = model.sample(50, seed=0)
-    assert (new.dtypes == frame.dtypes).all() and set(new["side"]) <= {"a", "b", "c"} and new["age"].between(18, 89).all()
+    assert (
+        (new.dtypes == frame.dtypes).all() and set(new["side"]) <= {"a", "b", "c"} and new["age"].between(18, 89).all()
+    )
     again = pf.load(model.save(tmp_path / "m.pf"))
     assert again.sample(50, seed=0).equals(new)
 

@@ -42,10 +42,18 @@ def test_the_same_start_climbs_as_in_scikit_learn(covariance):
     end, nats = model.climb(Rows(torch.tensor(x), covariance == "full"), start)
     model.put(end)
     width = start.spread if covariance != "full" else start.spread.diagonal(dim1=1, dim2=2)
-    precision = {"full": torch.diag_embed(width**-2), "diagonal": width**-2, "spherical": width[:, 0] ** -2}[covariance].numpy()
+    precision = {"full": torch.diag_embed(width**-2), "diagonal": width**-2, "spherical": width[:, 0] ** -2}[
+        covariance
+    ].numpy()
     kind = {"diagonal": "diag"}.get(covariance, covariance)
     peer = Peer(
-        4, covariance_type=kind, max_iter=25, tol=0, weights_init=start.log_weights.exp().numpy(), means_init=start.means.numpy(), precisions_init=precision
+        4,
+        covariance_type=kind,
+        max_iter=25,
+        tol=0,
+        weights_init=start.log_weights.exp().numpy(),
+        means_init=start.means.numpy(),
+        precisions_init=precision,
     )
     with pytest.warns(UserWarning, match="did not converge"):
         peer.fit(x)
@@ -60,7 +68,9 @@ def test_no_step_of_em_loses_likelihood(covariance, gaps):
     x = pd.DataFrame(blobs(300), columns=list("abc"))
     if gaps:
         x = x.mask(np.random.default_rng(1).random(x.shape) < 0.2)
-    model = GaussianMixture(components=4, covariance=covariance, reg=0.0, tolerance=0.0, iterations=40).fit(x, quiet=True)
+    model = GaussianMixture(components=4, covariance=covariance, reg=0.0, tolerance=0.0, iterations=40).fit(
+        x, quiet=True
+    )
     assert len(model.climb_) == 40
     assert np.diff(model.climb_).min() > -1e-10
     assert model.climb_[-1] > model.climb_[0] + 0.1
@@ -102,7 +112,9 @@ def test_known_times_unknown_given_known_is_the_joint(full):
     known, mean, spread = mixture.split(x, o)
     for k in range(3):
         covariance = spread[k] @ spread[k].T if full else torch.diag(spread[k] ** 2)
-        rest = [stats.multivariate_normal(m[k], covariance).logpdf(row[~o]) for m, row in zip(mean.numpy(), x, strict=True)]
+        rest = [
+            stats.multivariate_normal(m[k], covariance).logpdf(row[~o]) for m, row in zip(mean.numpy(), x, strict=True)
+        ]
         np.testing.assert_allclose(known[:, k] + torch.tensor(rest), mixture.log_densities(x)[:, k], atol=1e-10)
 
 
@@ -148,8 +160,12 @@ def test_the_density_of_drawn_rows_and_of_data_agree():
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
 def test_units_do_not_matter(covariance):
     x, factor = blobs(), np.array([1e-5, 1.0, 1e6])
-    near, far = (GaussianMixture(components=3, covariance=covariance).fit(y, quiet=True) for y in (x, x * factor + 1e3 * factor))
-    np.testing.assert_allclose(far.log_prob(x * factor + 1e3 * factor), near.log_prob(x) - np.log(factor).sum(), atol=1e-6)
+    near, far = (
+        GaussianMixture(components=3, covariance=covariance).fit(y, quiet=True) for y in (x, x * factor + 1e3 * factor)
+    )
+    np.testing.assert_allclose(
+        far.log_prob(x * factor + 1e3 * factor), near.log_prob(x) - np.log(factor).sum(), atol=1e-6
+    )
 
 
 def test_the_density_can_be_differentiated():
@@ -159,7 +175,9 @@ def test_the_density_can_be_differentiated():
 
 
 def test_identical_rows_and_constant_columns_keep_a_density():
-    rows = np.repeat([[1.0, 2.0, 3.0], [4.0, 2.0, 5.0]], 10, 0)  # two places for eight components, a column that never varies
+    rows = np.repeat(
+        [[1.0, 2.0, 3.0], [4.0, 2.0, 5.0]], 10, 0
+    )  # two places for eight components, a column that never varies
     model = GaussianMixture(components=8).fit(rows, quiet=True)
     assert np.isfinite(model.log_prob(rows)).all()
     assert np.isfinite(model.sample(50, seed=0)).all()
@@ -207,7 +225,12 @@ def test_a_component_of_weight_zero_is_never_picked():
 
 def test_it_says_what_it_cannot():
     model = GaussianMixture(components=2).fit(blobs(50), quiet=True)
-    assert model.abilities == {"sample": "exact", "log_prob": "exact", "encode": "posterior of the component", "complete": "exact"}
+    assert model.abilities == {
+        "sample": "exact",
+        "log_prob": "exact",
+        "encode": "posterior of the component",
+        "complete": "exact",
+    }
     with pytest.raises(Unable, match="which example it was"):
         model.decode([[1.0, 0.0]])
     with pytest.raises(Usage, match="Did you mean 'diagonal'"):

@@ -6,7 +6,7 @@ p(x) is what the map G makes of the noise; it can be drawn from and has no densi
 gives numbers as they are and logits for each discrete column, of which a code is drawn by the Gumbel trick; its gradient is that of the
 softmax at a temperature ("straight through": Jang, Gu & Poole, "Categorical reparameterization with Gumbel-softmax", ICLR 2017, §2.2).
 
-B examples of F features, L latents, C discrete columns of at most S codes:   z (B, L)   x (B, *F)   D(x) (B,)   logits (B, C, S)
+B examples of F features, L latents, C blocks (discrete columns) of at most S codes:   z (B, L)   x (B, *F)   D(x) (B,)   logits (B, C, S)
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from ...model import Model
 from ...nets import default
 from ...noise import normal, uniform
 
-NO_DENSITY = "a map from noise that cannot be inverted gives no density. Compare what it draws: metrics.mmd, metrics.c2st."
+NO_DENSITY = (
+    "a map from noise that cannot be inverted gives no density. Compare what it draws."
+)
 
 
 class Adversarial(Model):
@@ -49,8 +51,10 @@ class Adversarial(Model):
 
     def build(self, space, given=None):
         if self.latent < 1 or self.critic_steps < 1 or self.temperature <= 0:
-            raise Usage(f"{type(self).__name__}: latent and critic_steps are whole numbers of at least 1, temperature is above 0.")
-        self.event, self.blocks = space.shape, Blocks(space.columns)
+            raise Usage(
+                f"{type(self).__name__}: latent and critic_steps are whole numbers of at least 1, temperature is above 0."
+            )
+        self.event_, self.blocks_ = space.shape, Blocks(space.columns)
         self.generator = default.out_of(self.latent, space, prod(space.shape), given or 0, hidden=self.hidden)
         self.critic = default.into(space, 1, given or 0, hidden=self.hidden, activation="leaky")
 
@@ -58,8 +62,8 @@ class Adversarial(Model):
         """n fakes, with a graph back to the generator's weights."""
         like = next(self.generator.parameters())
         z = normal(n, self.latent).to(like)
-        u = uniform(n, self.blocks.width).to(like) if self.blocks.width else None
-        return self.blocks(self.generator(z, given), u, self.temperature).view(n, *self.event)
+        u = uniform(n, self.blocks_.width).to(like) if self.blocks_.width else None
+        return self.blocks_(self.generator(z, given), u, self.temperature).view(n, *self.event_)
 
     def opinions(self, real: Tensor, fake: Tensor, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """D(real) (B,), D(fake) (B,): one pass for both, since no layer looks across examples."""
@@ -70,18 +74,23 @@ class Adversarial(Model):
         """The batch in as many equal parts as the critic takes steps."""
         size = -(-len(x) // self.critic_steps)
         for start in range(0, size * self.critic_steps, size):
-            part = slice(start, start + size) if start + size <= len(x) else torch.arange(start, start + size, device=x.device) % len(x)
+            part = (
+                slice(start, start + size)
+                if start + size <= len(x)
+                else torch.arange(start, start + size, device=x.device) % len(x)
+            )
             yield x[part], None if given is None else given[part]
 
     def _sample(self, n, given=None):
         return self.generate(n, given)
 
     def _decode(self, z, given=None):
-        return self.blocks(self.generator(z, given), None, self.temperature).view(len(z), *self.event)
+        return self.blocks_(self.generator(z, given), None, self.temperature).view(len(z), *self.event_)
 
 
 class Blocks(nn.Module):
-    """The logits of each discrete column become one-hot; numbers pass.
+    """The logits of each discrete column become one-hot; numbers pass. A number that may be missing has two logits beside it,
+    whether it is there, and is 0 where it is not.
 
     >>> from ...space import Column
     >>> blocks = Blocks((Column("x", "number"), Column("side", "category", categories=("left", "mid", "right"))))
@@ -91,17 +100,25 @@ class Blocks(nn.Module):
 
     codes: Tensor  # the number of each feature that belongs to a block
     place: Tensor  # (C, S) the same, a row for each column, filled up with the number of a feature past the end
+    maybe: Tensor  # the number of each feature that is a number that may be missing
 
     def __init__(self, columns: tuple[Any, ...] = ()):
         super().__init__()
-        ends = torch.tensor([0] + [c.size for c in columns]).cumsum(0).tolist()
-        spans = [range(start, end) for start, end, c in zip(ends, ends[1:], columns, strict=False) if c.discrete]
+        spans, maybe, end = [], [], 0
+        for c in columns:
+            start, end = end, end + (c.size if c.discrete else 1 + 2 * c.missing)
+            if c.discrete or c.missing:
+                spans.append(torch.arange(start if c.discrete else start + 1, end))
+            if c.missing and not c.discrete:
+                maybe.append(start)
         self.width = sum(map(len, spans))
-        place = torch.full((len(spans), max(map(len, spans), default=0)), ends[-1])
-        for row, span in zip(place, spans, strict=True):
-            row[: len(span)] = torch.tensor(span)
-        self.register_buffer("place", place, persistent=False)
-        self.register_buffer("codes", place[place < ends[-1]], persistent=False)
+        place = torch.nn.utils.rnn.pad_sequence(spans, True, end) if spans else torch.zeros(0, 0, dtype=torch.long)
+        for name, value in (
+            ("place", place),
+            ("codes", place[place < end]),
+            ("maybe", torch.tensor(maybe, dtype=torch.long)),
+        ):
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, y: Tensor, u: Tensor | None = None, temperature: float = 1.0) -> Tensor:
         """Features (B, F) and uniforms (B, width), or None for the likeliest codes -> features (B, F)."""
@@ -114,7 +131,10 @@ class Blocks(nn.Module):
         soft = (logits / temperature).softmax(2)
         hard = torch.zeros_like(soft).scatter_(2, soft.argmax(2, keepdim=True), 1.0)
         code = hard - soft.detach() + soft
-        return pad(y, (0, 1)).index_copy(1, self.place.flatten(), code.flatten(1))[:, :-1]
+        out = pad(y, (0, 1)).index_copy(1, self.place.flatten(), code.flatten(1))[:, :-1]
+        if len(self.maybe):
+            out = out.index_copy(1, self.maybe, out[:, self.maybe] * out[:, self.maybe + 1])
+        return out
 
 
 def slopes(critic: Callable[..., Tensor], x: Tensor, given: Tensor | None = None) -> Tensor:

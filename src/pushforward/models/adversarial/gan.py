@@ -45,9 +45,13 @@ class GAN(Adversarial):
 
     def build(self, space, given=None):
         if self.objective not in OBJECTIVES:
-            raise Usage(f"objective={self.objective!r} is not one of {', '.join(OBJECTIVES)}.{did_you_mean(self.objective, OBJECTIVES)}")
+            raise Usage(
+                f"objective={self.objective!r} is not one of {', '.join(OBJECTIVES)}.{did_you_mean(self.objective, OBJECTIVES)}"
+            )
         if self.penalty < 0 or self.interval < 1:
-            raise Usage(f"penalty={self.penalty}, interval={self.interval}: a penalty of at least 0 and an interval of at least 1 are awaited.")
+            raise Usage(
+                f"penalty={self.penalty}, interval={self.interval}: a penalty of at least 0 and an interval of at least 1 are awaited."
+            )
         super().build(space, given)
 
     def moves(self, x, given=None):

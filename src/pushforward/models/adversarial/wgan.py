@@ -45,9 +45,13 @@ class WGAN(Adversarial):
 
     def build(self, space, given=None):
         if self.penalty not in PENALTIES:
-            raise Usage(f"penalty={self.penalty!r} is not one of {', '.join(PENALTIES)}.{did_you_mean(self.penalty, PENALTIES)}")
+            raise Usage(
+                f"penalty={self.penalty!r} is not one of {', '.join(PENALTIES)}.{did_you_mean(self.penalty, PENALTIES)}"
+            )
         if self.weight < 0 or self.clip <= 0:
-            raise Usage(f"weight={self.weight}, clip={self.clip}: a weight of at least 0 and a clip above 0 are awaited.")
+            raise Usage(
+                f"weight={self.weight}, clip={self.clip}: a weight of at least 0 and a clip above 0 are awaited."
+            )
         super().build(space, given)
 
     def moves(self, x, given=None):

@@ -55,9 +55,13 @@ class GaussianMixture(Classical):
 
     def build(self, space, given=None):
         if given:
-            raise Usage("GaussianMixture is not conditional. Fit it on all columns together: complete() then draws some given the others.")
+            raise Usage(
+                "GaussianMixture is not conditional. Fit it on all columns together: complete() then draws some given the others."
+            )
         if self.covariance not in SHAPES:
-            raise Usage(f"covariance={self.covariance!r} is not one of {', '.join(SHAPES)}.{did_you_mean(self.covariance, SHAPES)}")
+            raise Usage(
+                f"covariance={self.covariance!r} is not one of {', '.join(SHAPES)}.{did_you_mean(self.covariance, SHAPES)}"
+            )
         if self.components < 1 or self.restarts < 1 or self.iterations < 1 or self.reg < 0:
             raise Usage("components, restarts and iterations are whole numbers of at least 1, reg is at least 0.")
         k, d = self.components, space.size
@@ -89,7 +93,9 @@ class GaussianMixture(Classical):
             scale = torch.full_like(scale, float((scale**2).mean().sqrt()))
         y = (x - centre) / scale
         rows = Rows(y, self.covariance == "full")
-        best, self.climb_ = max((self.climb(rows, self.start(y)) for _ in range(self.restarts)), key=lambda end: end[1][-1])
+        best, self.climb_ = max(
+            (self.climb(rows, self.start(y)) for _ in range(self.restarts)), key=lambda end: end[1][-1]
+        )
         # The log-likelihood a row of each step, in the units of the data.
         unit = float((~torch.isnan(y)).double().mean(0) @ scale.log())
         self.climb_ = [nats - unit for nats in self.climb_]

@@ -40,7 +40,12 @@ class Histogram(Classical):
     def build(self, space, given=None):
         self.columns_ = kinds(space)
         d = len(self.columns_)
-        for name, shape in (("edges", (d, max(self.bins, *self.columns_) + 1)), ("whole", (d,)), ("used", (d,)), ("total", ())):
+        for name, shape in (
+            ("edges", (d, max(self.bins, *self.columns_) + 1)),
+            ("whole", (d,)),
+            ("used", (d,)),
+            ("total", ()),
+        ):
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("cells", torch.zeros(0, d, dtype=torch.long))
         self.register_buffer("counts", torch.zeros(0, dtype=torch.long))
@@ -93,7 +98,9 @@ class Histogram(Classical):
     def _sample(self, n, given=None):
         u = uniform(n, 2 + 2 * len(self.columns_)).double()
         cumulated = self.counts.cumsum(0).double() / self.total
-        cells = self.cells[torch.searchsorted(cumulated, u[:, 0].contiguous(), right=True).clamp(max=len(self.cells) - 1)]
+        cells = self.cells[
+            torch.searchsorted(cumulated, u[:, 0].contiguous(), right=True).clamp(max=len(self.cells) - 1)
+        ]
         if self.smooth:
             anywhere = (u[:, 2 : 2 + len(self.columns_)] * (self.used + self.missing)).long()
             fresh = u[:, 1] >= (self.total.log() - self.log_total()).exp()
@@ -102,7 +109,9 @@ class Histogram(Classical):
         at = torch.where(gone, 0, cells).T
         low, high, share = self.edges.gather(1, at), self.edges.gather(1, at + 1), u[:, 2 + len(self.columns_) :].T
         # Whole numbers of a bin are equally likely: low is half a step below the first of them.
-        values = torch.where(self.whole[:, None] > 0, low + 0.5 + (share * (high - low)).floor(), low + share * (high - low))
+        values = torch.where(
+            self.whole[:, None] > 0, low + 0.5 + (share * (high - low)).floor(), low + share * (high - low)
+        )
         return torch.where(gone, torch.nan, values.T)
 
 

@@ -49,11 +49,20 @@ class PCA(Classical):
 
     def build(self, space, given=None):
         if given:
-            raise Usage("PCA is not conditional. Fit it on all columns together: complete() then draws some given the others.")
+            raise Usage(
+                "PCA is not conditional. Fit it on all columns together: complete() then draws some given the others."
+            )
         if self.latent < 1 or self.correction not in (0, 1):
-            raise Usage(f"PCA(latent={self.latent}, correction={self.correction}): a latent of at least 1 and a correction of 0 or 1 are awaited.")
+            raise Usage(
+                f"PCA(latent={self.latent}, correction={self.correction}): a latent of at least 1 and a correction of 0 or 1 are awaited."
+            )
         d = space.size
-        for name, shape in (("mean", (d,)), ("directions", (d, self.width(d))), ("variances", (self.width(d),)), ("noise", ())):
+        for name, shape in (
+            ("mean", (d,)),
+            ("directions", (d, self.width(d))),
+            ("variances", (self.width(d),)),
+            ("noise", ()),
+        ):
             self.register_buffer(name, torch.zeros(shape))
 
     def width(self, d: int) -> int:
@@ -62,7 +71,9 @@ class PCA(Classical):
     def solve(self, x, given=None):
         x = x.flatten(1)
         if len(x) < 2:
-            raise BadData(f"x has {len(x)} examples (n_samples={len(x)}). PCA needs two at least, for there to be a variance.")
+            raise BadData(
+                f"x has {len(x)} examples (n_samples={len(x)}). PCA needs two at least, for there to be a variance."
+            )
         if bool((gone := torch.isnan(x).any(0)).any()):
             raise BadData(
                 f"{int(gone.sum())} columns have missing cells, the first is number {int(gone.nonzero()[0])}; the closed form of PCA needs whole rows. "
