@@ -130,6 +130,18 @@ def test_it_has_a_row_in_the_demo(followed):
     assert (followed["there"] / "demo" / "report.html").stat().st_size > 10_000
 
 
+def test_its_files_pass_the_linter(followed):
+    files = [block.file for block in pages.blocks(PAGE.read_text()) if block.file]
+    for words in (("check",), ("format", "--check")):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "--no-cache", *files],
+            cwd=followed["there"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_page_names_the_files_where_it_shows_them():
     text = PAGE.read_text()
     for block in pages.blocks(text):

@@ -1,5 +1,6 @@
 """Every page runs, block by block, and every link on it leads somewhere."""
 
+import doctest
 import importlib.util
 import re
 import sys
@@ -37,6 +38,10 @@ def test_every_block_of_a_page_runs(page, tmp_path, monkeypatch):
     for block in pages.blocks(page.read_text()):
         if block.runs:
             session.run(block)
+
+
+def test_the_examples_of_the_runner_itself_hold():
+    assert doctest.testmod(pages).attempted >= 4 and doctest.testmod(pages).failed == 0
 
 
 def test_a_block_that_fails_fails_its_page(tmp_path):

@@ -26,7 +26,9 @@ def imports(path: Path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             if node.level:
-                base = package[: len(package) - node.level + 1] + tuple((node.module or "").split(".") if node.module else ())
+                base = package[: len(package) - node.level + 1] + tuple(
+                    (node.module or "").split(".") if node.module else ()
+                )
             else:
                 base = tuple((node.module or "").split("."))
             if base[0] == "pushforward":
@@ -42,7 +44,9 @@ def test_a_room_imports_only_rooms_below(path):
         if there == own or own == "__init__":
             continue
         assert there in FLOORS, f"{path} imports {there}, which has no floor"
-        assert FLOORS[there] < FLOORS[own] or (own, there) in ORDER_ON_A_FLOOR, f"{path.relative_to(ROOT)} (floor {FLOORS[own]}) imports {there}"
+        assert FLOORS[there] < FLOORS[own] or (own, there) in ORDER_ON_A_FLOOR, (
+            f"{path.relative_to(ROOT)} (floor {FLOORS[own]}) imports {there}"
+        )
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) == "models"], ids=lambda p: str(p.relative_to(ROOT)))
@@ -58,7 +62,9 @@ def test_families_never_import_each_other(path):
 def test_files_stay_short(path):
     lines = len(path.read_text().splitlines())
     limit = 200 if room(path) == "models" else 450
-    assert lines <= limit, f"{path.relative_to(ROOT)} has {lines} lines; {limit} are the most. Which idea in it is a file of its own?"
+    assert lines <= limit, (
+        f"{path.relative_to(ROOT)} has {lines} lines; {limit} are the most. Which idea in it is a file of its own?"
+    )
 
 
 @pytest.mark.parametrize("name", catalogue.names())
@@ -66,7 +72,9 @@ def test_a_system_is_final_and_three_deep_at_most(name):
     kind = catalogue.find(name)
     chain = [c.__name__ for c in kind.__mro__ if c.__module__.startswith("pushforward.models") or c.__name__ == "Model"]
     assert len(chain) <= 3 and chain[-1] == "Model"
-    assert not [c.__name__ for c in kind.__mro__[1:] if c.__name__ in catalogue.names()], "a final class is not subclassed"
+    assert not [c.__name__ for c in kind.__mro__[1:] if c.__name__ in catalogue.names()], (
+        "a final class is not subclassed"
+    )
 
 
 @pytest.mark.parametrize("name", catalogue.names())

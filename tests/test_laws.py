@@ -30,11 +30,15 @@ def examples_of(kind: str):
         return np.concatenate([a, a ^ (rng.random((300, 1)) > 0.8), rng.random((300, 2)) > 0.3], 1)
     if kind == "levels":
         a = rng.integers(0, 3, (300, 1))
-        return np.concatenate([a, (a + rng.integers(0, 2, (300, 1))) % 3, rng.integers(0, 3, (300, 1))], 1).astype(np.uint8)
+        return np.concatenate([a, (a + rng.integers(0, 2, (300, 1))) % 3, rng.integers(0, 3, (300, 1))], 1).astype(
+            np.uint8
+        )
     if kind == "tokens":
         return ["".join(rng.choice(list("abc"), 4, p=[0.5, 0.3, 0.2])) for _ in range(300)]
     side = rng.choice(["left", "mid", "right"], 300)
-    return pd.DataFrame({"side": side, "x": rng.normal(size=300) + 2 * (side == "right"), "rated": rng.integers(0, 2, 300).astype(bool)})
+    return pd.DataFrame(
+        {"side": side, "x": rng.normal(size=300) + 2 * (side == "right"), "rated": rng.integers(0, 2, 300).astype(bool)}
+    )
 
 
 def whole_space(kind: str, model):
@@ -79,7 +83,9 @@ def equal(a, b) -> bool:
 def close(a, b, tolerance: float) -> bool:
     """Equal up to the rounding of batched products; discrete parts of a table exactly."""
     if isinstance(a, pd.DataFrame):
-        return all(np.allclose(a[c], b[c], atol=tolerance) if a[c].dtype.kind == "f" else (a[c] == b[c]).all() for c in a)
+        return all(
+            np.allclose(a[c], b[c], atol=tolerance) if a[c].dtype.kind == "f" else (a[c] == b[c]).all() for c in a
+        )
     return a == b if isinstance(a, list) else bool(np.allclose(a, b, atol=tolerance))
 
 
@@ -164,7 +170,10 @@ def test_completion_keeps_the_known_part(name, kind):
         return
     if kind == "tokens":
         known = [line[:2] for line in data]
-        assert all(whole.startswith(part) and len(whole) == 4 for whole, part in zip(model.complete(known, seed=0), known, strict=True))
+        assert all(
+            whole.startswith(part) and len(whole) == 4
+            for whole, part in zip(model.complete(known, seed=0), known, strict=True)
+        )
         return
     mask = np.random.default_rng(0).random((40, model.space.size)) > 0.5
     whole = model.complete(data, known=mask, seed=0)

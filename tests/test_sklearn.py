@@ -19,8 +19,6 @@ WAIVED = {
 VECTORS = [name for name in catalogue.names() if "real" in catalogue.find(name).spaces]
 
 
-
-
 @pytest.mark.parametrize("name", VECTORS)
 def test_check_estimator(name, monkeypatch):
     kind = catalogue.find(name)

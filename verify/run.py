@@ -31,7 +31,14 @@ Row = dict[str, object]
 def row(what: str, value: float, target: float, unit: str, note: str, more: bool = False) -> Row:
     """A figure and whether it keeps to its target (at most; at least where `more` is better)."""
     kept = value >= target if more else value <= target
-    return {"what": what, "value": round(float(value), 4), "target": target, "unit": unit, "kept": bool(kept), "note": note}
+    return {
+        "what": what,
+        "value": round(float(value), 4),
+        "target": target,
+        "unit": unit,
+        "kept": bool(kept),
+        "note": note,
+    }
 
 
 def table(name: str) -> dict[str, np.ndarray]:
@@ -114,15 +121,25 @@ def vae() -> list[Row]:
     grey = Binarised(train.numpy(), space=pf.Space("binary", (784,)))
     fixed = (torch.rand(test.shape, generator=torch.Generator().manual_seed(0)) * 255 < test).numpy()
     began = time.monotonic()
-    model = pf.VAE(latent=20, hidden=(500,)).fit(grey, epochs=50, batch=128, lr=1e-3, valid=0.02, schedule="cosine", patience=0, quiet=True)
-    note = f"{model!r}, 50 epochs in {time.monotonic() - began:.0f} s; the 10,000 test images binarised once with seed 0"
+    model = pf.VAE(latent=20, hidden=(500,)).fit(
+        grey, epochs=50, batch=128, lr=1e-3, valid=0.02, schedule="cosine", patience=0, quiet=True
+    )
+    note = (
+        f"{model!r}, 50 epochs in {time.monotonic() - began:.0f} s; the 10,000 test images binarised once with seed 0"
+    )
     bound = -float(np.mean([model.bound(fixed, seed=s).mean() for s in range(4)]))
     tight = model.evidence(fixed[:1000], samples=500)
     error = tight.std() / 1000**0.5
     pf_picture("vae-digits", model.sample(64, seed=0).reshape(-1, 28, 28))
     return [
         row("MNIST: VAE, minus the bound", bound, 98.0, "nats", note),
-        row("MNIST: VAE, importance-weighted estimate", -float(tight.mean()), bound, "nats", f"500 samples, 1,000 images, ± {error:.2f} over images"),
+        row(
+            "MNIST: VAE, importance-weighted estimate",
+            -float(tight.mean()),
+            bound,
+            "nats",
+            f"500 samples, 1,000 images, ± {error:.2f} over images",
+        ),
     ]
 
 
@@ -154,7 +171,9 @@ def rbm() -> list[Row]:
     nats = -float(np.mean(model.evidence(fixed)))
     told = {k: v for k, v in model.evidence_.items() if np.ndim(v) == 0}
     pf_picture("rbm-digits", model.sample(64, seed=0).reshape(-1, 28, 28))
-    return [row("MNIST: RBM-500, estimate by AIS", nats, 100.0, "nats", f"{model!r}, 30 epochs in {seconds:.0f} s; {told}")]
+    return [
+        row("MNIST: RBM-500, estimate by AIS", nats, 100.0, "nats", f"{model!r}, 30 epochs in {seconds:.0f} s; {told}")
+    ]
 
 
 def gan() -> list[Row]:
@@ -169,7 +188,14 @@ def gan() -> list[Row]:
     note = f"{model!r}, {model.outcome_['step']} steps in {model.outcome_['seconds']:.0f} s"
     return [
         row("ring of 8: GAN, modes found", modes, 8, "modes", note, more=True),
-        row("ring of 8: GAN, samples near a mode", 100 * near.mean(), 95.0, "%", "within 3 standard deviations of a centre", more=True),
+        row(
+            "ring of 8: GAN, samples near a mode",
+            100 * near.mean(),
+            95.0,
+            "%",
+            "within 3 standard deviations of a centre",
+            more=True,
+        ),
     ]
 
 
@@ -182,7 +208,9 @@ def pf_picture(name: str, images: np.ndarray) -> None:
     Image.fromarray((grid * 255).astype(np.uint8)).save(OUT / f"{name}.png")
 
 
-TRUTHS: dict[str, Callable[[], list[Row]]] = {f.__name__: f for f in (gan, mushrooms, dna, power, protein, vae, gpt, rbm)}
+TRUTHS: dict[str, Callable[[], list[Row]]] = {
+    f.__name__: f for f in (gan, mushrooms, dna, power, protein, vae, gpt, rbm)
+}
 
 
 def write_page() -> None:
@@ -202,7 +230,9 @@ def write_page() -> None:
         conditions.add(found["conditions"])
         for r in found["rows"]:
             bound = "≥" if "modes" in r["unit"] or r["unit"] == "%" else "≤"
-            lines.append(f"| {r['what']} | {r['value']} | {bound} {r['target']} | {r['unit']} | {'yes' if r['kept'] else '**no**'} | {r['note']} |")
+            lines.append(
+                f"| {r['what']} | {r['value']} | {bound} {r['target']} | {r['unit']} | {'yes' if r['kept'] else '**no**'} | {r['note']} |"
+            )
     lines += ["", "Conditions: " + "; ".join(sorted(conditions)) + ".", ""]
     (ROOT / "docs" / "results.md").write_text("\n".join(lines))
 
@@ -224,10 +254,15 @@ def main() -> int:
         began = time.monotonic()
         rows = TRUTHS[name]()
         conditions = f"{date.today()}, {os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}, {torch.get_num_threads()} threads, seed 0"
-        (OUT / f"{name}.json").write_text(json.dumps({"rows": rows, "conditions": conditions, "seconds": time.monotonic() - began}, indent=1))
+        (OUT / f"{name}.json").write_text(
+            json.dumps({"rows": rows, "conditions": conditions, "seconds": time.monotonic() - began}, indent=1)
+        )
         for r in rows:
             kept &= bool(r["kept"])
-            print(f"{'ok ' if r['kept'] else 'NO '} {r['what']}: {r['value']} {r['unit']} (target {r['target']})  {r['note']}", flush=True)
+            print(
+                f"{'ok ' if r['kept'] else 'NO '} {r['what']}: {r['value']} {r['unit']} (target {r['target']})  {r['note']}",
+                flush=True,
+            )
     write_page()
     return 0 if kept else 1
 

@@ -23,7 +23,7 @@ def names() -> dict[str, str]:
     >>> names()["VAE"]
     'latent'
     """
-    found = {}
+    found: dict[str, str] = {}
     for family in FAMILIES:
         tree = ast.parse((Path(__file__).parent / "models" / family / "__init__.py").read_text())
         for node in tree.body:
@@ -36,7 +36,9 @@ def find(name: str) -> type[Any]:
     """The class of a system; letter case, hyphens and underscores do not matter."""
     known = {plain(n): n for n in names()}
     if plain(name) not in known:
-        raise Usage(f"There is no model {name!r}.{did_you_mean(name, names())} `pushforward models` lists all {len(known)}.")
+        raise Usage(
+            f"There is no model {name!r}.{did_you_mean(name, names())} `pushforward models` lists all {len(known)}."
+        )
     exact = known[plain(name)]
     return getattr(importlib.import_module(f"pushforward.models.{names()[exact]}"), exact)
 
@@ -51,7 +53,9 @@ def table() -> list[dict[str, Any]]:
     for name, family in names().items():
         kind = find(name)
         about = (kind.__doc__ or "").strip().split("\n")[0]
-        rows.append({"family": family, "model": name, "takes": list(kind.spaces), "can": kind().abilities, "about": about})
+        rows.append(
+            {"family": family, "model": name, "takes": list(kind.spaces), "can": kind().abilities, "about": about}
+        )
     return rows
 
 

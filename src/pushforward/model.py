@@ -39,7 +39,7 @@ class Model(Fields):
     kinds: ClassVar[dict[str, str]] = {}
     why_not: ClassVar[dict[str, str]] = {}
     small: ClassVar[dict[str, Any]] = {}  # fields of a small one, for trials: the laws and the demo use them
-    footprint: int | ClassVar[int] = 64  # numbers that a door holds for each variable of an example, about
+    footprint: ClassVar[Any] = 64  # numbers that a door holds for each variable of an example, about
 
     def __init_subclass__(cls, **options: Any):
         for name in ("step", "progress", "notes"):
@@ -131,23 +131,11 @@ class Model(Fields):
         )
         examples = x if isinstance(x, Examples) and given is None else load_data(x, given=given)
         machine = Machine(device, recipe.precision, shards)
-        folder = (
-            claim(out, overwrite, resume)
-            if out is not None and machine.rank == 0
-            else Path(out)
-            if out is not None
-            else None
-        )
+        folder = None if out is None else Path(out)
+        if folder and machine.rank == 0:
+            claim(folder, overwrite, resume)
         steps = not hasattr(type(self), "solve")
-        held = (
-            valid
-            if valid is None or isinstance(valid, Examples)
-            else Examples(
-                *(valid if isinstance(valid, tuple) else (valid,)),
-                space=examples.space,
-                given_space=examples.given_space,
-            )
-        )
+        held = None if valid is None else examples.alike(valid)
         if held is None and steps and recipe.valid and self.judges() and len(examples) >= 20:
             examples, held = examples.split(recipe.valid, recipe.seed)
         self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
@@ -214,7 +202,7 @@ class Model(Fields):
             self.feature_names_in_ = np.array(space.names, dtype=object)
         if examples is not None and type(self).prime is not Model.prime:
             with torch.no_grad(), noise.stream(seed, dtype=dtype):
-                y, g, _ = self.enter(first[0][:8192], None if first[1] is None else first[1][:8192])
+                y, g, _ = self.enter(*(part if part is None else part[:8192] for part in first))  # type: ignore[arg-type]
                 self.prime(y, g)
 
     # ---- what the engine calls -----------------------------------------------------------------------------------
@@ -358,13 +346,13 @@ class Model(Fields):
         self.check_fitted()
         raw = isinstance(x, Tensor)
         held = x if isinstance(x, Examples) else None
-        tensor = self.space.read(x.detach() if raw else x) if held is None else None
+        tensor: Any = self.space.read(x.detach() if raw else x) if held is None else held
         tensor = self.space.settle(x) if raw else tensor
-        count = len(held) if held is not None else len(tensor)
+        count = len(tensor)
         g = held.given if held is not None and given is None else self.read_given(given, count)
 
         def one(rows: slice) -> Tensor:
-            part = held.take(torch.arange(rows.start, rows.stop))[0] if held is not None else tensor[rows]
+            part = tensor[rows] if held is None else held.take(torch.arange(rows.start, rows.stop))[0]
             y, cond, ladj = self.enter(part.to(self.device), None if g is None else g[rows].to(self.device))
             out = inner(y, cond)
             return out + sign * ladj if jacobian else out
@@ -392,7 +380,7 @@ class Model(Fields):
         )
 
     def condition(self, g: Tensor) -> Tensor:
-        return self._given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)
+        return self._given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)  # type: ignore[misc]
 
     def read_given(self, given: Any, n: int) -> Tensor | None:
         if self._given is None:

@@ -13,9 +13,16 @@ def lines(model: Any) -> list[tuple[str, str]]:
     rows += [("examples", str(model.space)), ("measure", model.space.measure)]
     if model._given is not None:
         rows += [("given", ", ".join(model._given.names) or str(model._given))]
-    rows += [("parameters", f"{model.size():,}"), ("device", f"{model.device}, {str(model.dtype).removeprefix('torch.')}")]
+    rows += [
+        ("parameters", f"{model.size():,}"),
+        ("device", f"{model.device}, {str(model.dtype).removeprefix('torch.')}"),
+    ]
     rows += [("can", ", ".join(f"{name} ({kind})" for name, kind in model.abilities.items()))]
-    told = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in getattr(model, "outcome_", {}).items() if v is not None)
+    told = ", ".join(
+        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in getattr(model, "outcome_", {}).items()
+        if v is not None
+    )
     return [*rows, ("trained", told)] if told else rows
 
 
@@ -25,7 +32,10 @@ def summary(model: Any) -> str:
 
 
 def html(model: Any) -> str:
-    cells = "".join(f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in lines(model))
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
+        for name, value in lines(model)
+    )
     return f"<table>{cells}</table>"
 
 

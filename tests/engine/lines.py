@@ -18,7 +18,9 @@ class Line(Model):
     def build(self, space, given=None):
         self.mean = nn.Parameter(torch.zeros(space.size))
         self.log_scale = nn.Parameter(torch.zeros(space.size))
-        self.net = nn.Sequential(nn.Linear(1, self.width), nn.Tanh(), nn.Dropout(self.drop), nn.Linear(self.width, space.size))
+        self.net = nn.Sequential(
+            nn.Linear(1, self.width), nn.Tanh(), nn.Dropout(self.drop), nn.Linear(self.width, space.size)
+        )
         self.register_buffer("seen", torch.zeros(()), persistent=False)
 
     def centre(self):

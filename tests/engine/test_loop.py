@@ -19,7 +19,7 @@ from pushforward.engine import checkpoint, files
 from pushforward.errors import BadFile, Diverged, Usage
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lines import Line, Trap  # noqa: E402
+from lines import Line, Trap
 
 X = np.random.default_rng(0).normal(2.0, 3.0, size=(200, 3))
 
@@ -43,14 +43,19 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not():
     assert same(weights(one), weights(two)) and not same(weights(one), weights(three))
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.9}, {"accumulate": 2}, {"optimizer": "rmsprop"}, {"schedule": "cosine", "warmup": 5, "clip": 1.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"ema": 0.9}, {"accumulate": 2}, {"optimizer": "rmsprop"}, {"schedule": "cosine", "warmup": 5, "clip": 1.0}],
+)
 def test_resume_is_bit_exact(tmp_path, changes):
     how = dict(seed=3, batch=32, quiet=True, every=7, **changes)
     whole = Line(drop=0.2).fit(X, steps=50, **how)
     Line(drop=0.2).fit(X, steps=50, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == 23], **how)
     again = Line(drop=0.2).fit(X, steps=50, out=tmp_path / "m.pf", resume=True, **how)
     assert same(weights(whole), weights(again))
-    assert again.outcome_["best_step"] == whole.outcome_["best_step"] and again.outcome_["best"] == whole.outcome_["best"]
+    assert (
+        again.outcome_["best_step"] == whole.outcome_["best_step"] and again.outcome_["best"] == whole.outcome_["best"]
+    )
 
 
 def test_a_nan_is_undone_with_half_the_rate():
@@ -69,9 +74,13 @@ def test_a_nan_that_comes_back_ends_in_diverged_with_the_last_good_state():
 
 def test_accumulated_gradients_are_those_of_the_whole_batch():
     one = Line().fit(X, steps=1, batch=64, lr=0.1, optimizer="sgd", beta1=0.0, quiet=True, precision="float64", valid=0)
-    two = Line().fit(X, steps=1, batch=64, lr=0.1, optimizer="sgd", beta1=0.0, quiet=True, precision="float64", valid=0, accumulate=4)
+    two = Line().fit(
+        X, steps=1, batch=64, lr=0.1, optimizer="sgd", beta1=0.0, quiet=True, precision="float64", valid=0, accumulate=4
+    )
     # The noise of the loss is drawn anew for each part, so the two agree up to its size.
-    assert all(torch.allclose(a, b, atol=1e-2) for a, b in zip(weights(one).values(), weights(two).values(), strict=True))
+    assert all(
+        torch.allclose(a, b, atol=1e-2) for a, b in zip(weights(one).values(), weights(two).values(), strict=True)
+    )
 
 
 def test_early_stopping_keeps_the_best_model():

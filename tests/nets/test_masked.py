@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from pushforward.errors import Usage
-from pushforward.nets.masked import MaskedLinear, MaskedNet
+from pushforward.nets.masked import Inputs, MaskedLinear, MaskedNet
+from pushforward.space import Space
+from pushforward.space.columns import Column
 
 D = 7
 KINDS = {
@@ -159,3 +161,57 @@ def test_it_is_one_graph():
 def test_a_wrong_field_is_named(fields, said):
     with pytest.raises(Usage, match=said):
         make(**fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"given": 3}, {"hidden": (24, 24), "residual": True}], ids=str)
+@pytest.mark.parametrize("free", [False, True])
+def test_a_variable_may_enter_as_several_numbers(fields, free):
+    inputs = [1 + (d + 1) % 3 for d in range(D)]
+    net = make(inputs=inputs, free=free, activation="tanh", **fields)
+    order = torch.randperm(D) if free else None
+    sequence = order.tolist() if free else net.sequence
+    cuts = [0, *itertools.accumulate(inputs)]
+    x, given = torch.randn(5, sum(inputs)).double(), data(net)[1]
+    jacobian = torch.autograd.functional.jacobian(lambda x: net(x, given, order).sum(0), x).abs().sum(1)
+    out, partial, seen = net(x, given, order), net.start(5, given, order), None
+    for i, d in enumerate(sequence):
+        for j, e in enumerate(sequence):
+            block = jacobian[spans(net)[d], cuts[e] : cuts[e + 1]]
+            assert bool((block.sum(0) > 0).all()) if j < i else bool((block == 0).all())
+        parameters, seen = net.step(partial, i, seen), x[:, cuts[d] : cuts[d + 1]]
+        torch.testing.assert_close(parameters, out[:, spans(net)[d]], rtol=0, atol=1e-12)
+
+
+def test_a_free_net_is_in_each_order_the_net_of_that_order():
+    net = make(free=True, given=2)
+    x, given = data(net)
+    before = [layer.weight.clone() for layer in net.layers]
+    for seed in range(3):
+        one = make(seed=seed, given=2)
+        weights = {name: value for name, value in net.state_dict().items() if name != "order"}
+        one.load_state_dict(weights | {"order": one.order})
+        torch.testing.assert_close(net(x, given, one.order), one(x, given), rtol=0, atol=1e-12)
+    assert all(torch.equal(layer.weight, old) for layer, old in zip(net.layers, before, strict=True))
+
+
+def test_dropout_is_for_learning_alone():
+    net = make(dropout=0.5)
+    x, _ = data(net)
+    assert torch.equal(net.eval()(x), net(x)) and not torch.equal(net.train()(x), net(x))
+
+
+def test_what_a_table_enters_as():
+    columns = (
+        Column("number", "number"),
+        Column("lost", "number", missing=True),
+        Column("flag", "boolean", categories=(False, True)),
+        Column("kind", "category", categories=("a", "b"), missing=True),
+    )
+    inputs = Inputs(Space("table", (4,), columns=columns), marked=False).double()
+    x = torch.tensor([[0.5, torch.nan, 1.0, 2.0], [-1.0, 3.0, 0.0, 0.0]]).double()
+    told = [[0.5, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0], [-1.0, 3.0, 0.0, 0.0, 1.0, 0.0, 0.0]]
+    assert inputs(x).tolist() == told and inputs.widths == (1, 2, 1, 3)
+    marked = Inputs(Space("table", (4,), columns=columns), marked=True).double()
+    for some in (inputs, marked):
+        assert torch.equal(torch.cat([some.one(d, x[:, d]) for d in range(4)], 1), some(x))
+    assert marked.widths == (2, 3, 2, 4) and bool((marked(x)[:, [1, 4, 6, 10]] == 1).all())

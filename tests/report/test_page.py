@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import pushforward as pf
@@ -178,7 +179,7 @@ def test_a_portrait_of_every_kind(kind):
     if kind == "tokens" and name == "VAE":
         pytest.skip("no system of text yet")
     system = pf.catalogue.find(name)
-    model = system(**system.small).fit(data, steps=25, every=5, quiet=True)
+    model = system(**(system.small or {"hidden": (8,), "latent": 2})).fit(data, steps=25, every=5, quiet=True)
     figures = portrait(model, data)
     read(f"<div>{''.join(figures)}</div>")
     assert len(figures) >= (4 if kind in ("real", "levels", "table", "tokens") else 2)
@@ -197,6 +198,20 @@ def test_a_likelihood_carries_kind_error_and_measure():
     bits = np.random.default_rng(0).random((50, 3)) > 0.5
     found = likelihood(pf.Histogram(smooth=1.0).fit(bits), bits)
     assert found.bits == pytest.approx(-found.mean / 3 / np.log(2)) and found.measure == "counting"
+
+
+def test_an_estimate_brings_its_bracket(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    model = pf.VAE(latent=2, hidden=(8,)).fit(x, steps=2, quiet=True)
+    assert "low" not in likelihood(model, x, by="evidence").to_json()
+
+    def bracketed(self, y, given=None):
+        self.evidence_ |= {"low": torch.full((len(y),), -3.0), "high": torch.full((len(y),), -1.0)}
+        return y.sum(1) * 0 - 2.0
+
+    monkeypatch.setattr(pf.VAE, "_evidence", bracketed)
+    found = likelihood(model, x, by="evidence")
+    assert (found.low, found.high) == (-3.0, -1.0) and found.to_json()["low"] == -3.0
 
 
 def test_a_likelihood_by_name_or_none():

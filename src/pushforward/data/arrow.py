@@ -17,7 +17,9 @@ def pyarrow() -> Any:
     try:
         import pyarrow
     except ImportError as problem:
-        raise Usage("Parquet files and Arrow tables need pyarrow. Install it with: pip install 'pushforward[data]'") from problem
+        raise Usage(
+            "Parquet files and Arrow tables need pyarrow. Install it with: pip install 'pushforward[data]'"
+        ) from problem
     return pyarrow
 
 
@@ -80,7 +82,9 @@ def from_arrow(table: Any) -> Any:
     """An Arrow table -> a DataFrame."""
     import pandas as pd
 
-    return pd.DataFrame({name: series(name, table.column(name)) for name in table.column_names if not name.startswith("__index_level_")})
+    return pd.DataFrame(
+        {name: series(name, table.column(name)) for name in table.column_names if not name.startswith("__index_level_")}
+    )
 
 
 def series(name: str, column: Any) -> Any:
@@ -88,8 +92,16 @@ def series(name: str, column: Any) -> Any:
 
     pa = pyarrow()
     kind, types = column.type, pa.types
-    if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind) or types.is_time(kind) or types.is_duration(kind):
-        raise BadData(f"Column {name!r} holds values of type {kind}; a cell is a number, a label, a boolean or a date. Leave it out (drop={name!r}).")
+    if (
+        types.is_nested(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_time(kind)
+        or types.is_duration(kind)
+    ):
+        raise BadData(
+            f"Column {name!r} holds values of type {kind}; a cell is a number, a label, a boolean or a date. Leave it out (drop={name!r})."
+        )
     if types.is_decimal(kind):
         column = column.cast(pa.float64())
     elif types.is_date(kind):

@@ -57,7 +57,9 @@ def bunch(found: Any, target: str) -> Any:
 
 EDUCATION = ("school", "college", "bachelor", "master")
 CITIES = ("Aster", "Birch", "Cedar", "Dahlia", "Elm")
-COMMUTE = np.array([[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.1, 0.1, 0.8]])  # walk, bus, car
+COMMUTE = np.array(
+    [[0.7, 0.2, 0.1], [0.2, 0.6, 0.2], [0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.1, 0.1, 0.8]]
+)  # walk, bus, car
 
 
 def people(n: int, seed: int = 0) -> Any:
@@ -90,7 +92,9 @@ def people(n: int, seed: int = 0) -> Any:
             "education": pd.Categorical.from_codes(level, list(EDUCATION), ordered=True),
             "income": np.where(unknown, np.nan, np.round(income, 2)),
             "city": pd.Series(np.array(CITIES, dtype=object)[city], dtype="str"),
-            "commute": pd.Series(np.where(works, np.array(["walk", "bus", "car"], dtype=object)[commute], None), dtype="str"),
+            "commute": pd.Series(
+                np.where(works, np.array(["walk", "bus", "car"], dtype=object)[commute], None), dtype="str"
+            ),
             "children": children.astype(np.int64),
             "works": works,
             "owner": owner,
@@ -100,7 +104,14 @@ def people(n: int, seed: int = 0) -> Any:
 
 
 ADJECTIVES = ("small", "old", "grey", "quiet", "happy", "green")
-NOUNS = (("cat", "cats"), ("dog", "dogs"), ("child", "children"), ("river", "rivers"), ("house", "houses"), ("bird", "birds"))
+NOUNS = (
+    ("cat", "cats"),
+    ("dog", "dogs"),
+    ("child", "children"),
+    ("river", "rivers"),
+    ("house", "houses"),
+    ("bird", "birds"),
+)
 SEES = (("sees", "see"), ("finds", "find"), ("likes", "like"), ("follows", "follow"))
 RESTS = (("sleeps", "sleep"), ("waits", "wait"), ("sings", "sing"))
 PLACES = ("near the river", "in the garden", "under a tree", "by the door")

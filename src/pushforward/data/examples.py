@@ -36,7 +36,9 @@ class Examples:
     (4, 1)
     """
 
-    def __init__(self, x: Any, given: Any = None, space: Space | None = None, given_space: Space | None = None, name: str = ""):
+    def __init__(
+        self, x: Any, given: Any = None, space: Space | None = None, given_space: Space | None = None, name: str = ""
+    ):
         self.name = name
         if isinstance(x, Store):
             if space is None:
@@ -56,7 +58,9 @@ class Examples:
             else:
                 self.store = Tensors(self.space.read(x), y)
             if y is not None and len(y) != len(self.store):
-                raise BadData(f"x has {len(self.store)} rows and given has {len(y)}. Each row of x needs one row of given.")
+                raise BadData(
+                    f"x has {len(self.store)} rows and given has {len(y)}. Each row of x needs one row of given."
+                )
         if len(self.store) == 0:
             raise BadData("There are no examples: the data have 0 rows. At least one is needed.")
 
@@ -93,7 +97,9 @@ class Examples:
     def split(self, fraction: float = 0.1, seed: int = 0) -> tuple[Examples, Examples]:
         """(train, valid), where `fraction` of the examples are for validation. A text in windows gives up its end."""
         if not 0 < fraction < 1:
-            raise Usage(f"fraction={fraction} was asked for; the part held out is a number between 0 and 1, such as 0.1.")
+            raise Usage(
+                f"fraction={fraction} was asked for; the part held out is a number between 0 and 1, such as 0.1."
+            )
         if len(self) < 2:
             raise BadData("One example cannot be split into two parts. Pass more data, or no validation.")
         held = min(max(round(fraction * len(self)), 1), len(self) - 1)
@@ -112,6 +118,13 @@ class Examples:
         """The same examples on a device."""
         return self.of(self.store.to(device))
 
+    def alike(self, more: Any) -> Examples:
+        """Other data as examples of the same spaces: Examples as they are, x, or (x, given)."""
+        if isinstance(more, Examples):
+            return more
+        x, given = more if isinstance(more, tuple) else (more, None)
+        return Examples(x, given, space=self.space, given_space=self.given_space)
+
     def of(self, store: Store) -> Examples:
         """Other rows of the same space."""
         out = copy(self)
@@ -125,7 +138,9 @@ def labelled(given: Any) -> Any:
         import pandas as pd
 
         return pd.DataFrame(given)
-    flat = getattr(given, "ndim", None) == 1 or (isinstance(given, list | tuple) and len(given) > 0 and np.ndim(given[0]) == 0)
+    flat = getattr(given, "ndim", None) == 1 or (
+        isinstance(given, list | tuple) and len(given) > 0 and np.ndim(given[0]) == 0
+    )
     if not flat:
         return given
     import pandas as pd

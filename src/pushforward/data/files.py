@@ -19,7 +19,9 @@ def read_bytes(path: Path) -> bytes:
         if path.suffix.lower() == ".gz":
             data = gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-        raise BadFile(f"{path} is not a whole gzip file ({problem}). Fetch it again, or rename it if it is not packed.") from problem
+        raise BadFile(
+            f"{path} is not a whole gzip file ({problem}). Fetch it again, or rename it if it is not packed."
+        ) from problem
     except OSError as problem:
         raise BadFile(f"{path} cannot be read: {problem.strerror or problem}.") from problem
     if not data:

@@ -17,11 +17,15 @@ def read_idx(path: Path) -> np.ndarray:
     """The array of an idx file, in the byte order of this machine."""
     data = read_bytes(path)
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in TYPES or not data[3]:
-        raise BadFile(f"{path} is not an idx file: it begins with {data[:4].hex(' ')}, where 00 00 <type 08 .. 0e> <axes> is awaited.")
+        raise BadFile(
+            f"{path} is not an idx file: it begins with {data[:4].hex(' ')}, where 00 00 <type 08 .. 0e> <axes> is awaited."
+        )
     axes, start = data[3], 4 + 4 * data[3]
     shape = tuple(int(n) for n in np.frombuffer(data[4:start], ">u4")) if len(data) >= start else ()
     dtype = np.dtype(TYPES[data[2]])
     want = start + prod(shape) * dtype.itemsize
     if len(shape) != axes or len(data) != want:
-        raise BadFile(f"{path} has {len(data):,} bytes and its header {shape} promises {want:,}: it is cut short or damaged. Fetch it again.")
+        raise BadFile(
+            f"{path} has {len(data):,} bytes and its header {shape} promises {want:,}: it is cut short or damaged. Fetch it again."
+        )
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))

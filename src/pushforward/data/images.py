@@ -44,7 +44,9 @@ def read_folder(folder: Path, *, size: Size | None = None, crop: Size | None = N
         bits = bits and one_bit
         if images and pixels.shape[1:] != images[0].shape[1:]:
             have, want = "x".join(map(str, pixels.shape[1:])), "x".join(map(str, images[0].shape[1:]))
-            raise BadData(f"{path} is {have} (height x width) and {paths[0].name} is {want}. Pass size=(H, W) to scale all, or crop=(H, W) to cut all.")
+            raise BadData(
+                f"{path} is {have} (height x width) and {paths[0].name} is {want}. Pass size=(H, W) to scale all, or crop=(H, W) to cut all."
+            )
         images.append(pixels)
     channels = max(len(pixels) for pixels in images)
     out = np.empty((len(images), channels, *images[0].shape[1:]), np.uint8)
@@ -56,18 +58,28 @@ def read_folder(folder: Path, *, size: Size | None = None, crop: Size | None = N
 
 def pictures(folder: Path) -> list[Path]:
     """The image files of a folder, sorted by path; hidden files and files of other kinds are left out."""
-    files = [p for p in folder.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    files = [
+        p
+        for p in folder.rglob("*")
+        if p.is_file() and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    ]
     foreign = sorted(p for p in files if p.suffix.lower() in FOREIGN)
     if foreign:
-        raise BadFile(f"{foreign[0]} is an image of a kind that cannot be read. Convert it to PNG, or take it out of the folder.")
+        raise BadFile(
+            f"{foreign[0]} is an image of a kind that cannot be read. Convert it to PNG, or take it out of the folder."
+        )
     found = sorted((p for p in files if p.suffix.lower() in READ), key=lambda p: p.relative_to(folder).as_posix())
     if not found:
         kinds = sorted({p.suffix for p in files})
-        raise BadFile(f"{folder} holds no image ({'it holds ' + ', '.join(kinds[:5]) if kinds else 'it is empty'}). PNG, JPEG and the like are awaited.")
+        raise BadFile(
+            f"{folder} holds no image ({'it holds ' + ', '.join(kinds[:5]) if kinds else 'it is empty'}). PNG, JPEG and the like are awaited."
+        )
     return found
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, crop: tuple[int, int] | None = None) -> tuple[np.ndarray, bool]:
+def read_image(
+    path: Path, size: tuple[int, int] | None = None, crop: tuple[int, int] | None = None
+) -> tuple[np.ndarray, bool]:
     """(pixels (C, H, W) uint8 with C 1 or 3, whether the file is 1-bit)."""
     from PIL import Image, ImageOps
 
@@ -82,11 +94,23 @@ def read_image(path: Path, size: tuple[int, int] | None = None, crop: tuple[int,
                 one_bit = file.mode == "1"
                 image = plain(path, ImageOps.exif_transpose(file))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
-        raise BadFile(f"{path} declares more than {PIXELS:,} pixels and was not opened. Scale it down first.") from problem
+        raise BadFile(
+            f"{path} declares more than {PIXELS:,} pixels and was not opened. Scale it down first."
+        ) from problem
     except BadFile:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error) as problem:  # as Pillow's readers meet damage
-        raise BadFile(f"{path} cannot be read as an image: it is damaged, cut short or not an image ({problem}).") from problem
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        struct.error,
+    ) as problem:  # as Pillow's readers meet damage
+        raise BadFile(
+            f"{path} cannot be read as an image: it is damaged, cut short or not an image ({problem})."
+        ) from problem
     if crop is not None:
         image = cut(path, image, crop)
     if size is not None:
@@ -114,7 +138,9 @@ def plain(path: Path, image: Any) -> Any:
         return image.convert("L") if is_grey(image) else image
     if image.mode in ("RGB", "RGBX", "CMYK", "YCbCr"):
         return image.convert("RGB")
-    raise BadFile(f"{path} has pixels of mode {image.mode}, which have no one way to become bytes. Convert it to 8-bit grey or RGB, or pass an array.")
+    raise BadFile(
+        f"{path} has pixels of mode {image.mode}, which have no one way to become bytes. Convert it to 8-bit grey or RGB, or pass an array."
+    )
 
 
 def is_grey(image: Any) -> bool:
@@ -133,7 +159,9 @@ def cut(path: Path, image: Any, crop: tuple[int, int]) -> Any:
     """The middle of an image."""
     height, width = crop
     if image.height < height or image.width < width:
-        raise BadData(f"{path} is {image.height}x{image.width} (height x width), smaller than crop={height}x{width}. Pass size= to scale.")
+        raise BadData(
+            f"{path} is {image.height}x{image.width} (height x width), smaller than crop={height}x{width}. Pass size= to scale."
+        )
     top, left = (image.height - height) // 2, (image.width - width) // 2
     return image.crop((left, top, left + width, top + height))
 

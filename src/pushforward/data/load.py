@@ -78,7 +78,13 @@ def load(source: Any, *, given: Any = None, format: str | None = None, **options
         path = Path(source).expanduser()
         found = format_of(path, format)
         return make(
-            f"{found} files" if found != "images" else "a folder of images", path.name, named(FORMATS[found][0]), (path,), FORMATS[found][1], given, options
+            f"{found} files" if found != "images" else "a folder of images",
+            path.name,
+            named(FORMATS[found][0]),
+            (path,),
+            FORMATS[found][1],
+            given,
+            options,
         )
     if format is not None:
         raise Usage(f"format={format!r} is for files; the source is a {type(source).__name__}.")
@@ -86,14 +92,18 @@ def load(source: Any, *, given: Any = None, format: str | None = None, **options
     return make(f"a {type(source).__name__}", "", lambda: raw, (), maker, given, options)
 
 
-def make(what: str, name: str, reader: Callable, place: tuple, maker: str, given: Any, options: dict[str, Any]) -> Examples:
+def make(
+    what: str, name: str, reader: Callable, place: tuple, maker: str, given: Any, options: dict[str, Any]
+) -> Examples:
     """Read with the options that the reader takes, make examples with the others."""
     maker_function = named(f"sources.{maker}")
     reads, makes = keywords(reader), keywords(maker_function) - {"given", "name"}
     unknown = next((key for key in options if key not in reads | makes), None)
     if unknown is not None:
         known = sorted(reads | makes)
-        raise Usage(f"load takes no {unknown!r} for {what}.{did_you_mean(unknown, known)} It takes: {', '.join(['given', *known])}.")
+        raise Usage(
+            f"load takes no {unknown!r} for {what}.{did_you_mean(unknown, known)} It takes: {', '.join(['given', *known])}."
+        )
     raw = reader(*place, **{key: value for key, value in options.items() if key in reads})
     return maker_function(raw, given=given, name=name, **{key: value for key, value in options.items() if key in makes})
 
@@ -130,10 +140,14 @@ def format_of(path: Path, format: str | None) -> str:
     if found is not None:
         return found
     if name.endswith(PICKLES):
-        raise BadFile(f"{path} is a kind of file that can run code when it is read, so it is never read. Save the data as .npz, .parquet or .csv.")
+        raise BadFile(
+            f"{path} is a kind of file that can run code when it is read, so it is never read. Save the data as .npz, .parquet or .csv."
+        )
     if name.endswith(PICTURES):
         raise BadFile(f"{path} is one image; many are needed to learn from. Pass the folder that holds them.")
-    raise BadFile(f"What {path} holds cannot be told from its name. Say it: format= one of {', '.join(f for f in FORMATS if f != 'images')}.")
+    raise BadFile(
+        f"What {path} holds cannot be told from its name. Say it: format= one of {', '.join(f for f in FORMATS if f != 'images')}."
+    )
 
 
 def missing(path: Path) -> str:

@@ -28,7 +28,9 @@ def recognise(source: Any) -> tuple[Any, str]:
     """(data, which function of this file makes examples of them) for a thing in memory."""
     if isinstance(source, Examples):
         return source, "again"
-    if hasattr(source, "toarray") and hasattr(source, "nnz"):  # sparse, some of them dictionaries: the space says why not
+    if hasattr(source, "toarray") and hasattr(
+        source, "nnz"
+    ):  # sparse, some of them dictionaries: the space says why not
         return source, "array"
     if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UT":
         return source.tolist(), "strings"
@@ -56,7 +58,9 @@ def again(raw: Examples, *, given: Any = None, name: str = "") -> Examples:
     return Examples(raw.store.x, given, space=raw.space, name=raw.name)
 
 
-def array(raw: Any, *, given: Any = None, name: str = "", kind: str = "", levels: int = 0, threshold: float | None = None) -> Examples:
+def array(
+    raw: Any, *, given: Any = None, name: str = "", kind: str = "", levels: int = 0, threshold: float | None = None
+) -> Examples:
     """Rows of an array. `kind` and `levels` say the space where the values do not show it; `threshold` makes it binary: x > threshold."""
     if isinstance(given, str | Path):
         given = labels(Path(given))
@@ -69,7 +73,9 @@ def array(raw: Any, *, given: Any = None, name: str = "", kind: str = "", levels
 def labels(path: Path) -> np.ndarray:
     """The array in a file that lies beside a file of examples."""
     if not path.exists():
-        raise BadFile(f"given={str(path)!r}: there is no such file.{did_you_mean(path.name, [p.name for p in path.parent.glob('*')])}")
+        raise BadFile(
+            f"given={str(path)!r}: there is no such file.{did_you_mean(path.name, [p.name for p in path.parent.glob('*')])}"
+        )
     return read_npy(path) if path.suffix == ".npy" else read_idx(path)
 
 
@@ -85,26 +91,41 @@ def archive(
 ) -> Examples:
     """The array `key` of an .npz file; `given` is another key, or one value or row for each example."""
     x = raw.read(key, beside=given if isinstance(given, str) else None)
-    return array(x, given=raw.read(given) if isinstance(given, str) else given, name=name, kind=kind, levels=levels, threshold=threshold)
+    return array(
+        x,
+        given=raw.read(given) if isinstance(given, str) else given,
+        name=name,
+        kind=kind,
+        levels=levels,
+        threshold=threshold,
+    )
 
 
-def pictures(raw: tuple[np.ndarray, list[str]], *, given: Any = None, name: str = "", threshold: float | None = None) -> Examples:
+def pictures(
+    raw: tuple[np.ndarray, list[str]], *, given: Any = None, name: str = "", threshold: float | None = None
+) -> Examples:
     """Images of a folder; given="folder" is the name of the first-level folder that an image lies in."""
     images, folders = raw
     if isinstance(given, str):
         if given != "folder":
-            raise Usage(f"given={given!r}: for images this is 'folder' or one value for each.{did_you_mean(given, ['folder'])}")
+            raise Usage(
+                f"given={given!r}: for images this is 'folder' or one value for each.{did_you_mean(given, ['folder'])}"
+            )
         given = folders
     if threshold is not None or images.dtype == bool:
         return array(images, given=given, name=name, threshold=threshold)
     return array(images, given=given, name=name, kind="levels", levels=256)
 
 
-def digits(raw: tuple[np.ndarray, np.ndarray], *, given: Any = None, name: str = "", threshold: float | None = None) -> Examples:
+def digits(
+    raw: tuple[np.ndarray, np.ndarray], *, given: Any = None, name: str = "", threshold: float | None = None
+) -> Examples:
     """Images of handwritten digits; given="label" is which digit it is."""
     if isinstance(given, str):
         if given != "label":
-            raise Usage(f"given={given!r}: for the digits this is 'label' or one value for each.{did_you_mean(given, ['label'])}")
+            raise Usage(
+                f"given={given!r}: for the digits this is 'label' or one value for each.{did_you_mean(given, ['label'])}"
+            )
         given = {"label": raw[1]}
     return array(raw[0], given=given, name=name, kind="levels", levels=17, threshold=threshold)
 
@@ -117,7 +138,9 @@ def strings(raw: Sequence[str], *, given: Any = None, name: str = "", units: str
 def text(raw: Examples, *, given: Any = None, name: str = "") -> Examples:
     """Text that has been made into symbols."""
     if given is not None and isinstance(raw.store, Windows):
-        raise Usage("A text is one stream, cut anywhere: nothing can be given with a piece of it. With lines=True each line is an example.")
+        raise Usage(
+            "A text is one stream, cut anywhere: nothing can be given with a piece of it. With lines=True each line is an example."
+        )
     out = raw if given is None else again(raw, given=given)
     out.name = name
     return out
@@ -131,7 +154,9 @@ def frame(raw: Any, *, given: Any = None, name: str = "", drop: str | Sequence[s
     return Examples(raw[keep], raw[conditions] if conditions else given, name=name)
 
 
-def parquet(raw: Parquet, *, given: Any = None, name: str = "", drop: str | Sequence[str] = (), stream: bool | None = None) -> Examples:
+def parquet(
+    raw: Parquet, *, given: Any = None, name: str = "", drop: str | Sequence[str] = (), stream: bool | None = None
+) -> Examples:
     """A Parquet file: in memory, or by row groups (`stream`, by default above 1 GiB), its types fixed by all groups together."""
     columns = list(raw.names)
     conditions = condition_names(given, columns, sum(raw.sizes))
@@ -155,7 +180,9 @@ def condition_names(given: Any, columns: list[str], rows: int) -> list[str]:
     if len(strange) == len(given) == rows:
         return []
     if strange:
-        raise Usage(f"given={strange[0]!r}: there is no such column.{did_you_mean(strange[0], columns)} There are: {', '.join(columns)}.")
+        raise Usage(
+            f"given={strange[0]!r}: there is no such column.{did_you_mean(strange[0], columns)} There are: {', '.join(columns)}."
+        )
     return list(given)
 
 
@@ -164,11 +191,25 @@ def kept(columns: list[str], drop: str | Sequence[str], conditions: list[str]) -
     drop = [drop] if isinstance(drop, str) else list(drop)
     strange = next((name for name in drop if name not in columns), None)
     if strange is not None:
-        raise Usage(f"drop={strange!r}: there is no such column.{did_you_mean(strange, columns)} There are: {', '.join(columns)}.")
+        raise Usage(
+            f"drop={strange!r}: there is no such column.{did_you_mean(strange, columns)} There are: {', '.join(columns)}."
+        )
     keep = [name for name in columns if name not in drop and name not in conditions]
     if not keep:
         raise BadData("No column is left to learn from: all are given or dropped.")
     return keep
 
 
-__all__ = ["again", "archive", "array", "digits", "frame", "labelled", "parquet", "pictures", "recognise", "strings", "text"]
+__all__ = [
+    "again",
+    "archive",
+    "array",
+    "digits",
+    "frame",
+    "labelled",
+    "parquet",
+    "pictures",
+    "recognise",
+    "strings",
+    "text",
+]

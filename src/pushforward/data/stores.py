@@ -121,7 +121,9 @@ class Windows(Store):
 
     def __init__(self, stream: Tensor, length: int):
         if not 0 < length <= len(stream):
-            raise BadData(f"The text has {len(stream)} symbols; windows of length {length} do not fit. Pass a smaller length=.")
+            raise BadData(
+                f"The text has {len(stream)} symbols; windows of length {length} do not fit. Pass a smaller length=."
+            )
         self.stream, self.length = stream, length
         self.steps = torch.arange(length, device=stream.device)
 

@@ -39,7 +39,9 @@ def read_csv(
     """
     text = read_text(path, encoding)
     if "\0" in text:
-        raise BadFile(f'{path} holds a NUL byte in line {text.count(chr(10), 0, text.index(chr(0))) + 1}: it is not text, or it is encoding="utf-16".')
+        raise BadFile(
+            f'{path} holds a NUL byte in line {text.count(chr(10), 0, text.index(chr(0))) + 1}: it is not text, or it is encoding="utf-16".'
+        )
     rows = lines(path, text, separator, skip)
     try:
         at, first = next(rows)
@@ -49,7 +51,9 @@ def read_csv(
     body = [] if header else [first]
     for at, row in rows:
         if len(row) != len(titles):
-            raise BadFile(f"{path}, line {at}: {len(row)} cells where {len(titles)} were awaited ({', '.join(titles[:6])}).")
+            raise BadFile(
+                f"{path}, line {at}: {len(row)} cells where {len(titles)} were awaited ({', '.join(titles[:6])})."
+            )
         body.append(row)
     if not body:
         raise BadFile(f"{path} holds a header ({', '.join(titles[:6])}) and no rows.")
@@ -88,7 +92,9 @@ def lines(path: Path, text: str, separator: str | None, skip: int) -> Iterator[t
             if row and (len(row) > 1 or row[0].strip()):
                 yield skip + reader.line_num, row
     except csv.Error as problem:
-        raise BadFile(f"{path}, line {skip + reader.line_num}: {problem}. A quotation mark may have been opened and not closed.") from problem
+        raise BadFile(
+            f"{path}, line {skip + reader.line_num}: {problem}. A quotation mark may have been opened and not closed."
+        ) from problem
 
 
 def title(path: Path, first: list[str], header: bool, names: Sequence[str] | None) -> list[str]:
@@ -99,7 +105,9 @@ def title(path: Path, first: list[str], header: bool, names: Sequence[str] | Non
     titles = [name.strip() or f"column_{i + 1}" for i, name in enumerate(found or [""] * len(first))]
     twice = [name for name, count in Counter(titles).items() if count > 1]
     if twice:
-        raise BadFile(f"{path} names {twice[0]!r} for {titles.count(twice[0])} columns. Rename one, or pass header=False if the first line is a row of data.")
+        raise BadFile(
+            f"{path} names {twice[0]!r} for {titles.count(twice[0])} columns. Rename one, or pass header=False if the first line is a row of data."
+        )
     return titles
 
 
@@ -122,7 +130,9 @@ def read_json(path: Path, *, encoding: str = "utf-8") -> Any:
     """One JSON list of objects."""
     found = parse(path, 1, read_text(path, encoding))
     if not isinstance(found, list):
-        raise BadFile(f"{path} holds a JSON {type(found).__name__}; a list of objects is awaited, or one object a line in a .jsonl file.")
+        raise BadFile(
+            f"{path} holds a JSON {type(found).__name__}; a list of objects is awaited, or one object a line in a .jsonl file."
+        )
     return from_records(path, list(enumerate(found, 1)), "entry")
 
 
@@ -130,7 +140,9 @@ def parse(path: Path, at: int, text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as problem:
-        raise BadFile(f"{path}, line {at + problem.lineno - 1}, column {problem.colno}: {problem.msg}; this is not JSON.") from problem
+        raise BadFile(
+            f"{path}, line {at + problem.lineno - 1}, column {problem.colno}: {problem.msg}; this is not JSON."
+        ) from problem
     except (RecursionError, ValueError) as problem:
         raise BadFile(f"{path}, line {at}: {problem}; this is no table.") from problem
 
@@ -143,7 +155,9 @@ def from_records(path: Path, records: list[tuple[int, Any]], word: str) -> Any:
         names |= dict.fromkeys(record)
         nested = next((key for key, value in record.items() if isinstance(value, dict | list)), None)
         if nested is not None:
-            raise BadFile(f"{path}, {word} {at}: {nested!r} holds a {type(record[nested]).__name__}; a cell of a table is one value.")
+            raise BadFile(
+                f"{path}, {word} {at}: {nested!r} holds a {type(record[nested]).__name__}; a cell of a table is one value."
+            )
     if not names:
         raise BadFile(f"{path} holds no rows.")
     columns = {}

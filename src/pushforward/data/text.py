@@ -24,7 +24,9 @@ from .stores import Windows
 UNITS = ("characters", "bytes")
 
 
-def read_file(path: Path, *, length: int = 256, units: str = "characters", lines: bool = False, encoding: str = "utf-8") -> Examples:
+def read_file(
+    path: Path, *, length: int = 256, units: str = "characters", lines: bool = False, encoding: str = "utf-8"
+) -> Examples:
     """A text file as examples."""
     known(units)
     if lines:
@@ -77,7 +79,9 @@ def strings(lines: Sequence[str], *, units: str = "characters") -> Examples:
 
 def byte_space(length: int, ended: bool = False) -> Space:
     """Bytes have no alphabet; 256 ends an example where lengths differ."""
-    return Space("tokens", (length,), 256 + ended, form="bytes", dtype="int64" if ended else "uint8", end=256 if ended else -1)
+    return Space(
+        "tokens", (length,), 256 + ended, form="bytes", dtype="int64" if ended else "uint8", end=256 if ended else -1
+    )
 
 
 def encode(text: str) -> tuple[Tensor, tuple[str, ...]]:

@@ -20,7 +20,9 @@ class Journal:
     def __init__(self, folder: Path | None = None, quiet: bool = False, tensorboard: bool = False):
         self.entries: list[dict[str, Any]] = []
         self.file: TextIO | None = open(folder / "journal.jsonl", "a") if folder else None
-        self.quiet, self.bar, self.task = quiet, None, None
+        self.quiet = quiet
+        self.bar: Any = None
+        self.task: Any = None
         self.began = self.spoke = time.monotonic()
         self.writer = None
         if tensorboard and folder:

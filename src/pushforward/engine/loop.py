@@ -192,7 +192,9 @@ class Run:
         recipe, model, machine = self.recipe, self.model, self.machine
         rank_batch = self.batch // machine.world
         start = machine.rank * rank_batch
-        with noise.stream(noise.mix(recipe.seed, READING), self.step, start):  # for examples that are drawn anew each time
+        with noise.stream(
+            noise.mix(recipe.seed, READING), self.step, start
+        ):  # for examples that are drawn anew each time
             x, given = self.examples.take(self.indices())
         x, given = (
             x.to(machine.device, non_blocking=True),

@@ -91,7 +91,8 @@ class Machine:
             return
         grads = [p.grad for p in parameters if p.grad is not None and not hasattr(p.grad, "to_local")]
         while grads:
-            bucket, bytes_ = [], 0
+            bucket: list[Tensor] = []
+            bytes_ = 0
             while grads and (not bucket or bytes_ < BUCKET):
                 bucket.append(grads.pop(0))
                 bytes_ += bucket[-1].numel() * bucket[-1].element_size()
@@ -123,5 +124,5 @@ def like(value: Tensor, model: Tensor) -> Tensor:
     if hasattr(model, "to_local"):
         from torch.distributed.tensor import distribute_tensor
 
-        return distribute_tensor(value.to(model.device), model.device_mesh, model.placements)
+        return distribute_tensor(value.to(model.device), model.device_mesh, model.placements)  # type: ignore[attr-defined]
     return value.to(model.device)

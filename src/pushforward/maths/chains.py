@@ -27,11 +27,16 @@ from .. import noise
 from ..errors import Usage
 
 
-def fire(field: Tensor) -> Tensor:
-    """Bits (n, ...) as 0.0 and 1.0, each one with probability sigmoid(field); row i has noise of its own."""
-    u = noise.uniform(*field.shape).to(field.device)
+def bits(chances: Tensor) -> Tensor:
+    """Bits (n, ...) as 0.0 and 1.0, each 1 with its chance; row i has noise of its own."""
+    u = noise.uniform(*chances.shape).to(chances.device)
     # Into the uniforms' own memory, and not torch.bernoulli: on a CPU each of the two is worth a factor of two to four.
-    return torch.lt(u, field.sigmoid(), out=u)
+    return torch.lt(u, chances, out=u)
+
+
+def fire(field: Tensor) -> Tensor:
+    """Bits from their log-odds."""
+    return bits(field.sigmoid())
 
 
 @dataclass(frozen=True)

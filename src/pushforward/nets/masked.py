@@ -99,9 +99,10 @@ class MaskedNet(nn.Module):
         activation: str = "relu",
         inputs: Sequence[int] | None = None,  # the numbers that each variable enters as; one each, if nothing is said
         free: bool = False,  # every call may name another order
+        dropout: float = 0.0,  # share of the hidden units that a step of learning leaves out
     ):
         super().__init__()
-        self.dims, self.given, self.residual, self.free = dims, given or 0, residual, free
+        self.dims, self.given, self.residual, self.free, self.dropout = dims, given or 0, residual, free, dropout
         self.widths = (1,) * dims if widths is None else tuple(widths)
         self.inputs = None if inputs is None else tuple(inputs)
         order = list(range(dims)) if order is None else [int(d) for d in order]
@@ -159,11 +160,15 @@ class MaskedNet(nn.Module):
         h = first(x if given is None else torch.cat([given, x], 1), into)
         if self.residual:
             for k in range(0, len(middle), 2):
-                h = h + middle[k + 1](self.activation(middle[k](self.activation(h))))
+                h = h + middle[k + 1](self.active(middle[k](self.activation(h))))
         else:
             for layer in middle:
-                h = layer(self.activation(h))
-        return last(self.activation(h), out)
+                h = layer(self.active(h))
+        return last(self.active(h), out)
+
+    def active(self, h: Tensor) -> Tensor:
+        h = self.activation(h)
+        return F.dropout(h, self.dropout, self.training) if self.dropout else h
 
     def start(self, n: int, given: Tensor | None = None, order: Tensor | None = None) -> Partial:
         """A pass over n rows that knows no variable yet; a free net may be told an order (D,)."""

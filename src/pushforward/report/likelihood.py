@@ -28,6 +28,8 @@ class Likelihood:
     measure: str  # counting, Lebesgue, mixed
     size: int  # D
     discrete: bool
+    low: float | None = None  # of an estimate that comes with a bracket: the means of its ends
+    high: float | None = None
 
     @property
     def impossible(self) -> int:
@@ -54,8 +56,10 @@ class Likelihood:
     def to_json(self) -> dict[str, Any]:
         """The facts without the rows. What is infinite is null, as JSON has no infinity."""
         name = "energy" if self.by == "energy" else "nats"
-        facts = {name: self.mean, "stderr": self.stderr, "bits/dim": self.bits}
+        facts = {name: self.mean, "stderr": self.stderr, "bits/dim": self.bits, "low": self.low, "high": self.high}
         shown = {key: value if value is not None and np.isfinite(value) else None for key, value in facts.items()}
+        if self.low is None:
+            del shown["low"], shown["high"]
         return shown | {
             "rows": len(self.values),
             "kind": self.kind,
@@ -83,4 +87,10 @@ def likelihood(model: Any, x: Any, given: Any = None, by: str = "", seed: int = 
     values = np.asarray(
         getattr(model, way)(x, given=given, **seeded, **(options if way == "evidence" else {})), dtype=np.float64
     )
-    return Likelihood(values, way, model.abilities[way], model.space.measure, model.space.size, model.space.discrete)
+    ends = model.evidence_ if way == "evidence" else {}
+    low, high = (
+        float(np.mean(np.asarray(ends[end], dtype=np.float64))) if end in ends else None for end in ("low", "high")
+    )
+    return Likelihood(
+        values, way, model.abilities[way], model.space.measure, model.space.size, model.space.discrete, low, high
+    )

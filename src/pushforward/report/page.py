@@ -34,7 +34,9 @@ figure { margin: 0; padding: .9rem; background: var(--card); border: 1px solid v
 figure img { display: block; max-width: 100%; height: auto; }
 figure pre { margin: 0; max-width: 34rem; white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.5 ui-monospace, Consolas, monospace; }
 figure pre + pre { margin-top: .5rem; padding-top: .5rem; border-top: 1px dashed var(--line); }
-figure .wide { margin: 0; max-width: 34rem; }
+figure .wide { margin: 0; }
+figure table { font-size: .8rem; }
+figure td, figure th { padding: .15rem .7rem .15rem 0; white-space: nowrap; }
 figcaption { font-size: .85rem; margin-top: .5rem; max-width: 30rem; }
 code { font: .9em ui-monospace, Consolas, monospace; }
 """
@@ -87,8 +89,14 @@ def table(rows: Sequence[dict[str, Any]], links: dict[str, str] | None = None) -
     if not rows:
         return '<p class="soft">There are no rows.</p>'
     names = list(rows[0])
-    number = {name: all(isinstance(row[name], int | float) or row[name] is None for row in rows) for name in names}
-    klass = {name: ' class="number"' if number[name] else "" for name in names}
+    right = {
+        name: all(
+            row[name] is None or (isinstance(row[name], int | float) and not isinstance(row[name], bool))
+            for row in rows
+        )
+        for name in names
+    }
+    klass = {name: ' class="number"' if right[name] else "" for name in names}
     head = "".join(f"<th{klass[name]}>{escape(str(name))}</th>" for name in names)
     lines = ("".join(f"<td{klass[name]}>{cell(row[name], links)}</td>" for name in names) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
@@ -96,16 +104,21 @@ def table(rows: Sequence[dict[str, Any]], links: dict[str, str] | None = None) -
 
 
 def cell(value: Any, links: dict[str, str] | None) -> str:
-    shown = escape("–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value))
+    shown = escape("–" if value is None else number(value) if isinstance(value, float) else str(value))
     mark = (links or {}).get(str(value))
     return f'<a href="#{escape(mark, quote=True)}">{shown}</a>' if mark else shown
+
+
+def number(value: float) -> str:
+    """Four digits that count, without an exponent where it can be avoided."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def picture(png: bytes, alt: str, caption: str = "", width: int = 0) -> str:
     """A figure with a PNG inside the page; `width` is in CSS pixels."""
     size = f' width="{width}"' if width else ""
     image = f'<img alt="{escape(alt, quote=True)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"{size}>'
-    return figure(image, caption)
+    return figure(image, caption, width)
 
 
 def quotes(texts: Iterable[str], caption: str = "") -> str:
@@ -113,5 +126,6 @@ def quotes(texts: Iterable[str], caption: str = "") -> str:
     return figure("".join(f"<pre>{escape(text)}</pre>" for text in texts), caption)
 
 
-def figure(inside: str, caption: str = "") -> str:
-    return f"<figure>{inside}{f'<figcaption>{escape(caption)}</figcaption>' if caption else ''}</figure>"
+def figure(inside: str, caption: str = "", width: int = 0) -> str:
+    style = f' style="max-width:{width}px"' if width else ""
+    return f"<figure>{inside}{f'<figcaption{style}>{escape(caption)}</figcaption>' if caption else ''}</figure>"

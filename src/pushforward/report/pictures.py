@@ -185,25 +185,29 @@ def shortened(text: Any, most: int) -> str:
 
 
 def curve(entries: Sequence[dict[str, Any]]) -> bytes | None:
-    """The loss and the held-out nats over the steps of a training; None where there is nothing to draw."""
-    lines = {
-        name: [(entry["step"], entry[name]) for entry in entries if name in entry and np.isfinite(entry[name])]
-        for name in ("loss", "valid")
+    """The held-out nats over the steps of a training, in the units of the data, and the loss with an axis of its own, since it is
+    in the units of the model; None where there is nothing to draw.
+    """
+    found = {
+        name: [(e["step"], e[name]) for e in entries if name in e and np.isfinite(e[name])]
+        for name in ("valid", "loss")
     }
-    if max(map(len, lines.values())) < 2:
+    drawn = [name for name, points in found.items() if len(points) > 1]
+    if not drawn:
         return None
     figure, (axis,) = canvas(3.6, 2.2)
-    seen = []
-    for name, colour, label in (("loss", NEUTRAL, "loss, training"), ("valid", DATA, "−log p, held out")):
-        if lines[name]:
-            steps, values = np.array(lines[name]).T
-            seen.append(values)
-            axis.plot(steps, values, color=colour, linewidth=1.4 if name == "valid" else 0.9, label=label)
-    every = np.concatenate(seen)
-    low, high = np.quantile(every, [0.0, 0.96])
-    axis.set_ylim(
-        low - 0.05 * (high - low + 1e-9), high + 0.05 * (high - low + 1e-9)
-    )  # the first steps may tower over the rest
     axis.set_xlabel("step", fontsize=7, color=NEUTRAL)
-    axis.legend(fontsize=7, labelcolor=NEUTRAL, frameon=False)
+    for name in drawn:
+        colour, label = (DATA, "−log p, held out") if name == "valid" else (NEUTRAL, "loss")
+        side = axis if name == drawn[0] else axis.twinx()
+        steps, values = np.array(found[name]).T
+        side.plot(steps, values, color=colour, linewidth=1.6 if name == "valid" else 0.8)
+        low, high = values.min(), np.quantile(values, 0.96)  # the first steps may tower over the rest
+        side.set_ylim(low - 0.06 * (high - low + 1e-9), high + 0.06 * (high - low + 1e-9))
+        side.set_ylabel(label, fontsize=7, color=colour)
+        side.tick_params(axis="y", colors=colour, labelsize=7, length=2)
+        for place, spine in side.spines.items():
+            spine.set_visible(place == ("left" if side is axis else "right") or (place == "bottom" and side is axis))
+            spine.set_linewidth(0.6)
+            spine.set_color(NEUTRAL if place == "bottom" else colour)
     return png(figure)

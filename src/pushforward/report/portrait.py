@@ -21,7 +21,12 @@ def portrait(model: Any, real: Any, seed: int = 0) -> list[str]:
     figures = draw(model, real, seed)
     trained = pictures.curve(getattr(model, "history_", []))
     if trained is not None:
-        figures.append(page.picture(trained, "Training curve", "Training, in nats; less is better.", 360))
+        said = (
+            "Training. In a game the sum of the players' losses need not fall."
+            if model.players
+            else "Training, in nats: less is better."
+        )
+        figures.append(page.picture(trained, "Training curve", said, 280))
     return figures
 
 
@@ -35,12 +40,12 @@ def of_vectors(model: Any, real: Any, seed: int) -> list[str]:
         return [compared(pd.DataFrame(points, columns=names), pd.DataFrame(drawn, columns=names))]
     frame = pictures.frame_of(points)
     figures = [
-        page.picture(pictures.plane(points[:2000], frame), "Scatter of the data", "Data.", 260),
+        page.picture(pictures.plane(points[:2000], frame), "Scatter of the data", "Data.", 220),
         page.picture(
             pictures.plane(drawn, frame, pictures.DRAWN),
             "Scatter of samples",
             f"{len(drawn):,} samples of the model.",
-            260,
+            220,
         ),
     ]
     return figures + density(model, frame)
@@ -61,7 +66,7 @@ def density(model: Any, frame: tuple[float, float, float, float]) -> list[str]:
         "bound": "A lower bound of its density.",
         "energy": "exp(−energy), normalised over this frame.",
     }[way]
-    return [page.picture(pictures.density(values.reshape(SIDE, SIDE), frame), "Density map", said, 260)]
+    return [page.picture(pictures.density(values.reshape(SIDE, SIDE), frame), "Density map", said, 220)]
 
 
 def of_images(model: Any, real: Any, seed: int) -> list[str]:
@@ -82,7 +87,7 @@ def of_images(model: Any, real: Any, seed: int) -> list[str]:
             )
         )
     return [
-        page.picture(pictures.tiles(images, top, columns=6, width=480), alt, said, 260) for alt, said, images in sheets
+        page.picture(pictures.tiles(images, top, columns=6, width=480), alt, said, 220) for alt, said, images in sheets
     ]
 
 

@@ -52,6 +52,10 @@ class Standardise(nn.Module):
     """
 
     exact = True
+    mean: Tensor
+    scale: Tensor
+    ladj: Tensor
+    moving: Tensor
 
     def __init__(self, mean: Tensor, scale: Tensor, lebesgue: Tensor | None = None):
         super().__init__()
@@ -108,6 +112,7 @@ class Dequantise(nn.Module):
     """
 
     exact = False
+    which: Tensor | None
 
     def __init__(self, levels: int = 0, which: Tensor | None = None):
         super().__init__()
@@ -191,7 +196,7 @@ class Chart(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         for step in reversed(self.steps):
-            y = step.inverse(y)
+            y = step.inverse(y)  # type: ignore[operator]
         return y
 
     @classmethod

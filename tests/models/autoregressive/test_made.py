@@ -16,14 +16,18 @@ from pushforward.nets.masked import MaskedNet
 
 rng = np.random.default_rng(3)
 A = rng.random((400, 1)) > 0.5
-BITS = np.concatenate([A, A ^ (rng.random((400, 1)) > 0.8), rng.random((400, 1)) > 0.3, A ^ (rng.random((400, 1)) > 0.7)], 1)
+BITS = np.concatenate(
+    [A, A ^ (rng.random((400, 1)) > 0.8), rng.random((400, 1)) > 0.3, A ^ (rng.random((400, 1)) > 0.7)], 1
+)
 STATES = np.array(list(product([False, True], repeat=4)))
 NUMBERS = rng.normal(size=(200, 5)) @ rng.normal(size=(5, 5))
 SMALL = {"hidden": (24, 24), "components": 3}
 
 
 def fit(data, steps=60, given=None, **fields) -> MADE:
-    return MADE(**{**SMALL, **fields}).fit(data, given=given, steps=steps, lr=1e-2, batch=64, precision="float64", quiet=True, valid=0.0)
+    return MADE(**{**SMALL, **fields}).fit(
+        data, given=given, steps=steps, lr=1e-2, batch=64, precision="float64", quiet=True, valid=0.0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,9 @@ def table(n=300) -> pd.DataFrame:
     side = rng.choice(["left", "mid", "right"], n)
     x = np.where((side == "left") & (rng.random(n) < 0.8), np.nan, rng.normal(size=n) + 2 * (side == "right"))
     grade = pd.Series(rng.choice(["a", "b", "c"], n)).where(rng.random(n) > 0.2)
-    return pd.DataFrame({"side": side, "x": x, "grade": grade, "age": rng.integers(0, 90, n), "rated": rng.random(n) > 0.5})
+    return pd.DataFrame(
+        {"side": side, "x": x, "grade": grade, "age": rng.integers(0, 90, n), "rated": rng.random(n) > 0.5}
+    )
 
 
 def p_of(model: MADE, order, states=STATES) -> np.ndarray:
@@ -58,14 +64,26 @@ def variation(drawn: np.ndarray, p: np.ndarray) -> float:
 
 
 # ---- the order -----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("fields", [{}, {"order": "random"}, {"order": "2,0,4,1,3"}, {"order": "any", "orders": 2}, {"hidden": (24,) * 3, "residual": True}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"order": "random"},
+        {"order": "2,0,4,1,3"},
+        {"order": "any", "orders": 2},
+        {"hidden": (24,) * 3, "residual": True},
+    ],
+    ids=str,
+)
 def test_the_jacobian_is_strictly_triangular_in_the_order(fields):
     model = fit(NUMBERS, steps=3, **fields)
     starts, x = model.head.starts, torch.randn(20, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     for order in model.averaged():
         at = model.under(order)
         # Absolute values of the Jacobian (P, D), added up over 20 points: a unit may be off at one.
-        jacobian = sum(torch.autograd.functional.jacobian(lambda x, at=at: at.conditionals(x[None])[0], one).abs() for one in x)
+        jacobian = sum(
+            torch.autograd.functional.jacobian(lambda x, at=at: at.conditionals(x[None])[0], one).abs() for one in x
+        )
         for t, d in enumerate(order):
             rows = jacobian[starts[d] : starts[d + 1]]
             assert bool((rows[:, list(order[t:])] == 0).all())
@@ -99,7 +117,9 @@ def test_orders_that_cannot_be_are_told():
         fit(BITS, orders=0, steps=1)
 
 
-@pytest.mark.parametrize("fields", [{"order": "random"}, {"order": "random", "orders": 3}, {"order": "any", "orders": 2}], ids=str)
+@pytest.mark.parametrize(
+    "fields", [{"order": "random"}, {"order": "random", "orders": 3}, {"order": "any", "orders": 2}], ids=str
+)
 def test_a_saved_model_finds_its_orders_again(fields, tmp_path):
     model = fit(BITS, steps=5, **fields)
     again = pf.load(model.save(tmp_path / "m.pf"))
@@ -252,7 +272,9 @@ def test_a_filled_gap_is_conditioned_on_being_there(order):
     """Two columns of codes with gaps, which come together: p(a, b | neither is missing), by enumeration."""
     a = rng.choice(["x", "y", "z"], 600, p=[0.5, 0.2, 0.3])
     lost = (a == "x") & (rng.random(600) < 0.7)
-    data = pd.DataFrame({"a": pd.Series(a).where(rng.random(600) > 0.2), "b": pd.Series(rng.choice(["u", "v", "w"], 600)).where(~lost)})
+    data = pd.DataFrame(
+        {"a": pd.Series(a).where(rng.random(600) > 0.2), "b": pd.Series(rng.choice(["u", "v", "w"], 600)).where(~lost)}
+    )
     model = fit(data, steps=200, order=order)
     codes = torch.tensor(list(product(range(3), range(3))), dtype=torch.float64)
     with torch.no_grad():

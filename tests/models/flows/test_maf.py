@@ -9,7 +9,9 @@ import torch
 import pushforward as pf
 from pushforward.errors import BadData, Usage
 
-X = np.random.default_rng(0).normal(size=(400, 4)) @ np.array([[1.0, 0.5, 0, 0], [0, 1, 0.3, 0], [0, 0, 1, -0.7], [0, 0, 0, 1]])
+X = np.random.default_rng(0).normal(size=(400, 4)) @ np.array(
+    [[1.0, 0.5, 0, 0], [0, 1, 0.3, 0], [0, 0, 1, -0.7], [0, 0, 0, 1]]
+)
 
 
 def quick(**fields):
@@ -68,7 +70,10 @@ def test_given_moves_the_distribution():
     side = np.random.default_rng(2).integers(0, 2, 500)
     x = np.random.default_rng(3).normal(size=(500, 1)) * 0.1 + side[:, None] * 4
     model = pf.MAF(transforms=2, hidden=(32,)).fit(x, given=side, steps=300, quiet=True)
-    assert abs(model.sample(200, given=0, seed=0).mean()) < 0.4 and abs(model.sample(200, given=1, seed=0).mean() - 4) < 0.4
+    assert (
+        abs(model.sample(200, given=0, seed=0).mean()) < 0.4
+        and abs(model.sample(200, given=1, seed=0).mean() - 4) < 0.4
+    )
     assert model.log_prob(x[:5], given=side[:5]).mean() > model.log_prob(x[:5], given=1 - side[:5]).mean() + 5
     with pytest.raises(Usage, match="p\\(x \\| given\\)"):
         model.sample(3)

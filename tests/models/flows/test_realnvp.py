@@ -10,7 +10,10 @@ from pushforward.data import toys
 X = np.random.default_rng(0).normal(size=(300, 5)) * [1, 2, 3, 4, 5] + 1
 
 
-@pytest.mark.parametrize("fields", [{}, {"scalar": "spline"}, {"mix": "lu"}, {"norm": "batch"}, {"norm": "none", "scalar": "spline", "mix": "lu"}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"scalar": "spline"}, {"mix": "lu"}, {"norm": "batch"}, {"norm": "none", "scalar": "spline", "mix": "lu"}],
+)
 def test_log_det_is_that_of_the_jacobian_and_codes_come_back(fields):
     model = pf.RealNVP(transforms=3, hidden=(16,), **fields).fit(X, steps=30, precision="float64", quiet=True)
     x = torch.randn(5, dtype=torch.float64)
@@ -22,7 +25,9 @@ def test_log_det_is_that_of_the_jacobian_and_codes_come_back(fields):
 
 
 def test_it_learns_the_moons_to_near_their_entropy():
-    model = pf.RealNVP(transforms=6, hidden=(64, 64), scalar="spline").fit(toys.moons(4000, seed=0), steps=800, quiet=True)
+    model = pf.RealNVP(transforms=6, hidden=(64, 64), scalar="spline").fit(
+        toys.moons(4000, seed=0), steps=800, quiet=True
+    )
     gap = toys.density("moons").log_prob(toys.moons(2000, seed=1)).mean() - model.score(toys.moons(2000, seed=1))
     assert -0.02 < gap < 0.35
 

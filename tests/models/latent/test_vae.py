@@ -10,18 +10,24 @@ from torch.distributions import Normal, kl_divergence
 import pushforward as pf
 from pushforward import noise
 
-X = np.random.default_rng(0).normal(size=(300, 2)) @ np.random.default_rng(1).normal(size=(2, 5)) + 0.3 * np.random.default_rng(2).normal(size=(300, 5))
+X = np.random.default_rng(0).normal(size=(300, 2)) @ np.random.default_rng(1).normal(
+    size=(2, 5)
+) + 0.3 * np.random.default_rng(2).normal(size=(300, 5))
 
 
 def linear(rotate: bool = False):
     """A VAE whose decoder is Wz + mu with one noise, and whose encoder is the exact posterior's mean and variances."""
     model = pf.VAE(latent=2, hidden=()).fit(X, steps=1, precision="float64", quiet=True)
-    w = torch.linalg.qr(torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[0] * torch.tensor([2.0, 0.7])
+    w = torch.linalg.qr(torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))[
+        0
+    ] * torch.tensor([2.0, 0.7])
     if rotate:
         w = w @ torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
     sigma2 = 0.3
     m = w.T @ w + sigma2 * torch.eye(2, dtype=torch.float64)
-    raw = torch.tensor(math.log(math.sqrt(sigma2) - math.exp(-8)), dtype=torch.float64)  # the head's scale is exp(raw) + e^-8
+    raw = torch.tensor(
+        math.log(math.sqrt(sigma2) - math.exp(-8)), dtype=torch.float64
+    )  # the head's scale is exp(raw) + e^-8
     gauge = model.head.kinds[0]
     probe = gauge.log_prob(torch.zeros(1, dtype=torch.float64), torch.stack([torch.zeros(1), raw[None]], -1).double())
     sigma2 = math.exp(-2 * (probe.item() + 0.5 * math.log(2 * math.pi)))
@@ -29,13 +35,17 @@ def linear(rotate: bool = False):
 
     def posterior(x, given=None):
         mu = torch.linalg.solve(m, w.T @ x.T).T
-        return mu, (sigma2 / m.diagonal()).log().expand(len(x), 2)  # the best diagonal one has the precisions of the exact
+        return mu, (sigma2 / m.diagonal()).log().expand(
+            len(x), 2
+        )  # the best diagonal one has the precisions of the exact
 
     def likelihood(z, given=None):
         return torch.stack([z @ w.T, raw.expand(len(z), 5)], -1).flatten(1)
 
     model.posterior, model.likelihood = posterior, likelihood
-    exact = torch.distributions.MultivariateNormal(torch.zeros(5, dtype=torch.float64), w @ w.T + sigma2 * torch.eye(5, dtype=torch.float64))
+    exact = torch.distributions.MultivariateNormal(
+        torch.zeros(5, dtype=torch.float64), w @ w.T + sigma2 * torch.eye(5, dtype=torch.float64)
+    )
     return model, exact, m, sigma2
 
 
@@ -51,7 +61,9 @@ def mean_bound(model, x):
 
 
 def linear_sigma2(model, raw):
-    probe = model.head.kinds[0].log_prob(torch.zeros(1, dtype=torch.float64), torch.stack([torch.zeros(1).double(), raw[None]], -1))
+    probe = model.head.kinds[0].log_prob(
+        torch.zeros(1, dtype=torch.float64), torch.stack([torch.zeros(1).double(), raw[None]], -1)
+    )
     return math.exp(-2 * (probe.item() + 0.5 * math.log(2 * math.pi)))
 
 
@@ -100,7 +112,9 @@ def test_completion_of_a_gaussian_is_the_conditional_gaussian():
         drawn = model._complete(torch.where(known, x, torch.zeros_like(x)), known, samples=200)[:, 3:]
     weight = cov[3:, :3] @ torch.linalg.inv(cov[:3, :3])
     spread = cov[3:, 3:] - weight @ cov[:3, 3:]
-    assert torch.allclose(drawn.mean(0), weight @ x[0, :3], atol=4 * float(spread.diagonal().max().sqrt()) / 3000**0.5 + 0.05)
+    assert torch.allclose(
+        drawn.mean(0), weight @ x[0, :3], atol=4 * float(spread.diagonal().max().sqrt()) / 3000**0.5 + 0.05
+    )
     assert torch.allclose(drawn.T.cov(), spread, atol=0.12 * float(spread.diagonal().max()))
     assert (model.completion_["ess"] > 1).all()
 

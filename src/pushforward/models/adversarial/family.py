@@ -24,9 +24,7 @@ from ...model import Model
 from ...nets import default
 from ...noise import normal, uniform
 
-NO_DENSITY = (
-    "a map from noise that cannot be inverted gives no density. Compare what it draws."
-)
+NO_DENSITY = "a map from noise that cannot be inverted gives no density. Compare what it draws."
 
 
 class Adversarial(Model):
@@ -72,14 +70,11 @@ class Adversarial(Model):
 
     def lots(self, x: Tensor, given: Tensor | None) -> Iterator[tuple[Tensor, Tensor | None]]:
         """The batch in as many equal parts as the critic takes steps."""
-        size = -(-len(x) // self.critic_steps)
-        for start in range(0, size * self.critic_steps, size):
-            part = (
-                slice(start, start + size)
-                if start + size <= len(x)
-                else torch.arange(start, start + size, device=x.device) % len(x)
-            )
-            yield x[part], None if given is None else given[part]
+        size, steps = -(-len(x) // self.critic_steps), self.critic_steps
+        if size * steps > len(x):  # filled up from the start
+            rows = torch.arange(size * steps, device=x.device) % len(x)
+            x, given = x[rows], None if given is None else given[rows]
+        yield from zip(x.split(size), [None] * steps if given is None else given.split(size), strict=True)
 
     def _sample(self, n, given=None):
         return self.generate(n, given)

@@ -33,7 +33,9 @@ class GPT(Autoregressive):
     width: int = 192  # of a position
     dropout: float = 0.0  # share of each branch that is dropped while training
 
-    recipe: ClassVar[Recipe] = Recipe(steps=3000, batch=32, lr=1e-3, beta2=0.99, warmup=100, schedule="cosine", clip=1.0)
+    recipe: ClassVar[Recipe] = Recipe(
+        steps=3000, batch=32, lr=1e-3, beta2=0.99, warmup=100, schedule="cosine", clip=1.0
+    )
     spaces: ClassVar[tuple[str, ...]] = ("tokens", "levels", "binary")
     small: ClassVar[dict] = {"layers": 2, "heads": 2, "width": 32}
 
@@ -44,11 +46,11 @@ class GPT(Autoregressive):
         self.head = Product([Categorical(symbols)] * space.size)
 
     @property
-    def end(self) -> int | None:
+    def end(self) -> int | None:  # type: ignore[override]
         return self._end
 
     @property
-    def footprint(self) -> int:
+    def footprint(self) -> int:  # type: ignore[override]
         return 8 * self.width + self.head.widths[0]
 
     def conditionals(self, x, given=None):

@@ -44,6 +44,7 @@ class MADE(Autoregressive):
     number: str = "mixture"  # p of a number: gaussian, mixture, logistic
     level: str = "categorical"  # p of a level: categorical, logistic (a discretised mixture)
     components: int = 10  # of a mixture
+    dropout: float = 0.0  # share of the hidden units that a step of learning leaves out
 
     recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3)
     small: ClassVar[dict[str, Any]] = {"hidden": (32, 32), "components": 4}
@@ -54,7 +55,9 @@ class MADE(Autoregressive):
         self.inputs = Inputs(space, self.free)
         inputs = None if self.inputs.single else self.inputs.widths
         order, widths = self._orders[0], self.head.widths
-        self.net = MaskedNet(space.size, self.hidden, widths, order, given, self.residual, "relu", inputs, self.free)
+        self.net = MaskedNet(
+            space.size, self.hidden, widths, order, given, self.residual, "relu", inputs, self.free, self.dropout
+        )
         with torch.no_grad():
             self.net.output.bias.copy_(self.head.start())
 

@@ -18,7 +18,7 @@ from ... import noise
 from ...engine import Recipe
 from ...errors import Usage, did_you_mean
 from ...maths import chains
-from ...maths.chains import BaseRates, Bipartite, BlockGibbs, LogZ, fire
+from ...maths.chains import BaseRates, Bipartite, BlockGibbs, LogZ, bits
 from .family import Energy
 
 OBJECTIVES = ("cd", "pcd")
@@ -47,6 +47,7 @@ class RBM(Energy):
         steps=6000, batch=100, lr=0.05, optimizer="sgd", schedule="linear", valid=0.0, precision="float32"
     )
     spaces: ClassVar[tuple[str, ...]] = ("binary",)
+    small: ClassVar[dict[str, Any]] = {"hidden": 16, "burn": 100}
     kinds: ClassVar[dict[str, str]] = {**Energy.kinds, "encode": "P(h = 1 | x)", "decode": "likeliest bits"}
 
     def build(self, space, given=None):
@@ -70,7 +71,7 @@ class RBM(Energy):
         x = x.flatten(1)
         self.base.copy_(torch.logit((x.sum(0) + 0.5) / (len(x) + 1)))
         self.visible_bias.copy_(self.base)
-        self.resting.copy_(fire(self.hidden_bias.expand(self.chains, -1)))
+        self.resting.copy_(bits(self.hidden_bias.sigmoid().expand(self.chains, -1)))
 
     def unable(self, ability):
         units = min(self.space.size, self.hidden)
@@ -101,9 +102,9 @@ class RBM(Energy):
         resting = self.resting[first : first + len(x)]
         with torch.no_grad():
             fantasy = BlockGibbs(self.sweeps - 1).step(machine.down(resting), machine)
-        loss, field = Gap.apply(x, fantasy, machine.weight, machine.visible, machine.hidden)
-        again = noise.uniform(len(resting), 1).to(field.device) < self.renew
-        resting.copy_(fire(torch.where(again, field[: len(resting)], field[len(x) :])))
+        loss, chances = Gap.apply(x, fantasy, machine.weight, machine.visible, machine.hidden)
+        again = noise.uniform(len(resting), 1).to(chances.device) < self.renew
+        resting.copy_(bits(torch.where(again, chances[: len(resting)], chances[len(x) :])))
         return loss
 
     def _energy(self, x, given=None):
@@ -163,7 +164,7 @@ class RBM(Energy):
 
 
 class Gap(torch.autograd.Function):
-    """mean F(data) - mean F(chain), and the hidden fields of both; the gradient by hand, -v'sigmoid(c + v'W) in one product.
+    """mean F(data) - mean F(chain), and P(h = 1 | v) of both; the gradient by hand, -v'sigmoid(c + v'W) in one product.
 
     Autograd's own takes as many products, on data and chain apart, and passes over (B, H) numbers more than twice as often.
     """
@@ -172,15 +173,16 @@ class Gap(torch.autograd.Function):
     def forward(ctx, data, chain, weight, visible, hidden):
         v = torch.cat([data, chain.to(data.dtype)])
         field = torch.addmm(hidden, v, weight)
+        chances = field.sigmoid()
         share = torch.full_like(v[:, 0], 1 / len(data))
         share[len(data) :] = -1 / len(chain)
-        ctx.save_for_backward(v, field, share)
-        ctx.mark_non_differentiable(field)
-        return -(share @ (v @ visible + softplus(field).sum(1))), field
+        ctx.save_for_backward(v, chances, share)
+        ctx.mark_non_differentiable(chances)
+        return -(share @ (v @ visible + softplus(field).sum(1))), chances
 
     @staticmethod
     def backward(ctx, slope, _):
-        v, field, share = ctx.saved_tensors
+        v, chances, share = ctx.saved_tensors
         share = share * -slope
-        means = field.sigmoid().mul_(share[:, None])
+        means = chances * share[:, None]
         return None, None, v.T @ means, share @ v, means.sum(0)

@@ -6,7 +6,7 @@ Lectures 003 and 004. B examples of D variables:   x, z (B, D)   log_prob (B,)
 from __future__ import annotations
 
 from math import log, pi
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,9 @@ class Flow(Model):
     def prime(self, x: Tensor, given: Tensor | None = None) -> None:
         """Norms that start from the data see them once, as they will in training."""
         if bool(torch.isnan(x).any()):
-            raise BadData(f"{type(self).__name__} cannot take missing cells: a bijection needs every number. Use MADE or VAE, or fill them first.")
+            raise BadData(
+                f"{type(self).__name__} cannot take missing cells: a bijection needs every number. Use MADE or VAE, or fill them first."
+            )
         self.flow.train()
         self.flow(x.flatten(1), given)
         self.flow.eval()
@@ -54,19 +56,21 @@ class Flow(Model):
 class Conditioner(nn.Module):
     """A perceptron that reads the variables that stay and what is given."""
 
-    def __init__(self, inputs: int, outputs: int, given: int, hidden: tuple, activation: str = "relu", dropout: float = 0.0):
+    def __init__(
+        self, inputs: int, outputs: int, given: int, hidden: tuple, activation: str = "relu", dropout: float = 0.0
+    ):
         super().__init__()
         self.net = mlp(inputs + given, outputs, hidden, activation, dropout)
         # A flow that starts as the identity starts stably.
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        for weight in self.net[-1].parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         return self.net(x if given is None else torch.cat([x, given], 1))
 
 
 def scalar_of(name: str, bins: int, bound: float) -> b.Scalar:
-    known = {"affine": b.AffineScalar, "spline": lambda: b.Spline(bins, bound)}
+    known: dict[str, Any] = {"affine": b.AffineScalar, "spline": lambda: b.Spline(bins, bound)}
     if name not in known:
         raise Usage(f"scalar={name!r} is not one of {', '.join(known)}.{did_you_mean(name, known)}")
     return known[name]()

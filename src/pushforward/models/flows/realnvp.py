@@ -44,7 +44,11 @@ class RealNVP(Flow):
         for turn in range(self.transforms):
             scalar = scalar_of(self.scalar, self.bins, self.reach)
             stay = b.halves(self.dims_, turn)
-            net = Conditioner(len(stay), (self.dims_ - len(stay)) * scalar.features, given or 0, self.hidden, "relu", self.dropout)
-            own = b.Elementwise(b.Spline(self.bins, self.reach), len(stay)) if self.scalar == "spline" and stay else None
+            net = Conditioner(
+                len(stay), (self.dims_ - len(stay)) * scalar.features, given or 0, self.hidden, "relu", self.dropout
+            )
+            own = (
+                b.Elementwise(b.Spline(self.bins, self.reach), len(stay)) if self.scalar == "spline" and stay else None
+            )
             links += [*between(self.norm, self.mix, self.dims_), b.Coupling(scalar, net, self.dims_, stay, own)]
         self.flow = b.Chain([*links, *between(self.norm, "none", self.dims_)])

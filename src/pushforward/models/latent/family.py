@@ -21,7 +21,11 @@ from ...noise import normal, uniform
 class Latent(Model):
     """A model with a Gaussian prior over z; a system gives `posterior(x) -> (mu, log_var)` and `likelihood(z) -> parameters`."""
 
-    kinds: ClassVar[dict[str, str]] = {"encode": "posterior mean", "decode": "mean or mode", "complete": "importance-weighted"}
+    kinds: ClassVar[dict[str, str]] = {
+        "encode": "posterior mean",
+        "decode": "mean or mode",
+        "complete": "importance-weighted",
+    }
     why_not: ClassVar[dict[str, str]] = {
         "log_prob": "the integral over z has no closed form. bound is below it, evidence(x, samples=…) climbs to it.",
         "energy": "it has a bound in nats, which says more.",
@@ -52,9 +56,15 @@ class Latent(Model):
     def _decode(self, z, given=None):
         """The mean; of a discrete variable its likeliest value, so that what comes out is an example."""
         p = self.likelihood(z, given)
-        return self.head.mode(p) if hasattr(self.head, 'mode') else self.head.sample(p, torch.full((len(p), len(self.head.heads)), 0.5))
+        return (
+            self.head.mode(p)
+            if hasattr(self.head, "mode")
+            else self.head.sample(p, torch.full((len(p), len(self.head.heads)), 0.5))
+        )
 
-    def weigh(self, x: Tensor, given: Tensor | None, samples: int, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def weigh(
+        self, x: Tensor, given: Tensor | None, samples: int, known: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Importance samples z (K, B, L) ~ q(z | x) and log p(x, z) / q(z | x) (K, B); of the known variables alone, if told which."""
         mu, log_var = self.posterior(x, given)
         noise = normal(len(x), samples, mu.shape[1]).to(mu).movedim(1, 0)
@@ -70,7 +80,11 @@ class Latent(Model):
         shares = weights.softmax(0)
         seen: dict[str, Any] = self.evidence_
         # Delta method: the standard error of a log of a mean of K weights is that of the mean over the mean.
-        spread = (shares * samples).std(0, correction=1) / samples**0.5 if samples > 1 else torch.full_like(weights[0], torch.nan)
+        spread = (
+            (shares * samples).std(0, correction=1) / samples**0.5
+            if samples > 1
+            else torch.full_like(weights[0], torch.nan)
+        )
         for name, values in (("stderr", spread), ("ess", 1 / (shares**2).sum(0))):
             seen[name] = torch.cat([seen[name], values.cpu()]) if name in seen else values.cpu()
         return weights.logsumexp(0) - log(samples)

@@ -41,7 +41,9 @@ class VAE(Latent):
     def build(self, space, given=None):
         self.head = heads.of(space, continuous=self.number, levels=self.level)
         self.encoder = default.into(space, 2 * self.latent, given or 0, hidden=self.hidden, net=self.net)
-        self.decoder = default.out_of(self.latent, space, self.head.total, given or 0, hidden=self.hidden[::-1], net=self.net)
+        self.decoder = default.out_of(
+            self.latent, space, self.head.total, given or 0, hidden=self.hidden[::-1], net=self.net
+        )
 
     def posterior(self, x, given=None):
         mu, log_var = self.encoder(x, given).chunk(2, 1)
