@@ -266,3 +266,16 @@ def test_tensors_in_tensors_out(name, kind):
             out = getattr(model, ability)(x)
             assert isinstance(out, torch.Tensor)
             assert np.allclose(out.detach().numpy(), getattr(model, ability)(first(examples_of(kind), 5)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n in catalogue.names() if "levels" in catalogue.find(n).spaces])
+def test_images_come_back_as_images(name):
+    pictures = (np.random.default_rng(0).random((80, 6, 5)) * 4).astype(np.uint8)
+    model = make(name).fit(pictures, steps=3, batch=32, quiet=True)
+    drawn = model.sample(3, seed=0)
+    assert drawn.shape == (3, 6, 5) and drawn.dtype == np.uint8
+    if "complete" in model.abilities:
+        upper = np.zeros((6, 5), dtype=bool)
+        upper[:3] = True
+        whole = model.complete(pictures[:4], known=upper, seed=0)
+        assert (whole[:, :3] == pictures[:4, :3]).all() and whole.shape == (4, 6, 5)

@@ -27,8 +27,8 @@ def names() -> dict[str, str]:
     for family in FAMILIES:
         tree = ast.parse((Path(__file__).parent / "models" / family / "__init__.py").read_text())
         for node in tree.body:
-            if isinstance(node, ast.Assign | ast.AnnAssign) and "__all__" in ast.unparse(node).partition("=")[0]:
-                found |= {name: family for name in ast.literal_eval(node.value or ast.List([]))}
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                found |= {alias.asname or alias.name: family for alias in node.names}
     return found
 
 

@@ -52,6 +52,7 @@ LIKES = {
 HELD = 0.2  # share of a set that no model sees while it learns
 LONG, SHORT = 4.0, 1.0  # shares of the time
 LEARNING = 0.8  # part of a system's time in which it learns; the rest is for judging it and for its pictures
+THREADS = 2  # small networks lose time on more
 LEAST = 10.0  # seconds for those that are still to come, however long the others took
 ENOUGH = 300  # steps below which a system of full size would show nothing, so that its small form is taken
 QUICKER = 4.0  # times the learning rate of the small form: a narrow network bears larger steps
@@ -104,13 +105,17 @@ def run(
     """Train, judge, draw. `time` is that of the whole demo; what one system leaves is shared by those after it."""
     sets = assign([catalogue.find(name).__name__ for name in only] or list(catalogue.names()))
     left, seconds = shares(sets), Recipe(time=time).seconds
-    began, done = clock.monotonic(), []
-    for at, (name, data) in enumerate(sets.items(), 1):
-        mine = max(seconds - (clock.monotonic() - began), LEAST) * left[name] / (sum(left.values()) or 1.0)
-        del left[name]
-        tell(f"{at}/{len(sets)}  {name} on {SETS[data].title}{f', about {mine:.0f} s' if mine else ''}")
-        done.append(play(name, data, mine * LEARNING, seed, device))
-        tell(f"     {ending(done[-1])}")
+    began, done, threads = clock.monotonic(), [], torch.get_num_threads()
+    torch.set_num_threads(min(threads, THREADS))
+    try:
+        for at, (name, data) in enumerate(sets.items(), 1):
+            mine = max(seconds - (clock.monotonic() - began), LEAST) * left[name] / (sum(left.values()) or 1.0)
+            del left[name]
+            tell(f"{at}/{len(sets)}  {name} on {SETS[data].title}{f', about {mine:.0f} s' if mine else ''}")
+            done.append(play(name, data, mine * LEARNING, seed, device))
+            tell(f"     {ending(done[-1])}")
+    finally:
+        torch.set_num_threads(threads)
     page(done, clock.monotonic() - began).write(out / "report.html")
     return [one.row() for one in done]
 
@@ -208,7 +213,7 @@ def page(done: list[Played], seconds: float) -> Page:
     """The report."""
     sheet = Page(
         "pushforward: every system, for a moment",
-        f"{len(done)} systems learned on built-in data, {seconds:.0f} seconds in all on {torch.get_num_threads()} threads. "
+        f"{len(done)} systems learned on built-in data, {seconds:.0f} seconds in all. "
         "Nats are mean log-likelihoods of examples that no model saw while it learned; more is better, and only rows of the same data compare. "
         "An estimate by sampling is as good as its bracket is narrow. Longer training gives better models.",
     )

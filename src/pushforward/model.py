@@ -26,6 +26,7 @@ from .fields import Fields
 from .saving import claim, save
 from .space import Chart, Space
 
+SOLVING = 1 << 41  # the step whose noise a closed form sees
 BUDGET = 1 << 26  # numbers that a batch of a door may hold at once
 
 
@@ -94,7 +95,10 @@ class Model(Fields):
     @property
     def abilities(self) -> dict[str, str]:
         """What this model can do, and of what kind each answer is."""
-        return {a: self.kinds.get(a, KINDS[a]) for a in ABILITIES if self.lack(a) is None}
+        found = {a: self.kinds.get(a, KINDS[a]) for a in ABILITIES if self.lack(a) is None}
+        if "complete" in found and not self.__dict__.get("_chart_exact", True):
+            found["complete"] += " of x plus uniform noise"
+        return found
 
     def __getattr__(self, name: str) -> Any:
         if name in (*ABILITIES, "score", "score_samples") and (reason := self.reason(name)) is not None:
@@ -164,7 +168,7 @@ class Model(Fields):
     @torch.no_grad()
     def learn_at_once(self, examples: Examples, seed: int) -> None:
         x, given = examples.take(torch.arange(len(examples)))
-        with noise.stream(seed, 0, 0, self.device, self.dtype):
+        with noise.stream(seed, SOLVING, 0, self.device, self.dtype):  # not the noise that a bound will be judged with
             y, g, _ = self.enter(x.to(self.device), None if given is None else given.to(self.device))
             self.solve(y, g)  # type: ignore[operator]
 
@@ -375,9 +379,9 @@ class Model(Fields):
         """Model coordinates -> data units."""
         if self.space.kind == "tokens":
             return y.long().reshape(-1, *self.space.shape)
-        return self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y).reshape(
-            -1, *self.space.shape
-        )
+        y = y.reshape(-1, *self.chart.space.shape)
+        x = self.chart.inverse(y.double() if y.is_floating_point() and y.device.type != "mps" else y)
+        return x.reshape(-1, *self.space.shape)
 
     def condition(self, g: Tensor) -> Tensor:
         return self._given_chart(g.to(self.device).double())[0].flatten(1).to(self.dtype)  # type: ignore[misc]

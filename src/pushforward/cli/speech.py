@@ -107,7 +107,7 @@ def words(value: Any) -> Any:
 
 def deliver(data: Any, space: Any, out: Path | None, overwrite: bool, as_json: bool, quiet: bool, name: str) -> None:
     """Data to a file, or to standard output as JSON, lines of text or CSV."""
-    from ..workbench.writing import frame, write
+    from ..workbench.writing import frame, write, written
 
     if out is not None:
         place = write(data, space, out, overwrite)
@@ -127,7 +127,7 @@ def deliver(data: Any, space: Any, out: Path | None, overwrite: bool, as_json: b
         raise Usage(
             "Images are not printed. Say where they go: -o out.png for one sheet, -o FOLDER for an image each, or -o out.npy."
         )
-    elif isinstance(data, list):
-        print("\n".join(data))
+    elif space is not None and space.form in ("text", "bytes"):
+        print("\n".join(map(written, data)))
     else:
         frame(data, space).to_csv(sys.stdout, index=False)

@@ -83,7 +83,7 @@ def of_images(model: Any, real: Any, seed: int) -> list[str]:
             (
                 "Completed images",
                 f"The upper half given, the lower filled in ({model.abilities['complete']}).",
-                filled.double().numpy(),
+                filled.double().cpu().numpy(),
             )
         )
     return [

@@ -243,8 +243,10 @@ class Space:
         else:
             gone = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
         if known is not None:
-            mask = torch.as_tensor(np.asarray(known, dtype=bool))
-            gone = gone | ~(mask.expand(len(tensor), *mask.shape) if mask.ndim < tensor.ndim else self.settle(mask))
+            mask = torch.as_tensor(np.array(known, dtype=bool))
+            if mask.shape in (self.shape, tuple(np.shape(x)[1:])):  # one mask for all
+                mask = mask.expand(len(tensor), *mask.shape)
+            gone = gone | ~self.settle(mask)
         return torch.nan_to_num(tensor), ~gone
 
     def blank(self) -> Tensor:

@@ -156,4 +156,4 @@ def plain(data: Any) -> np.ndarray:
     return np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
 
 
-__all__ = ["frame", "free", "write"]
+__all__ = ["frame", "free", "write", "written"]
