@@ -53,7 +53,7 @@ HELD = 0.2  # share of a set that no model sees while it learns
 LONG, SHORT = 4.0, 1.0  # shares of the time
 LEARNING = 0.8  # part of a system's time in which it learns; the rest is for judging it and for its pictures
 THREADS = 2  # small networks lose time on more
-LEAST = 10.0  # seconds for those that are still to come, however long the others took
+LEAST = 0.08  # part of the whole time that is there for those still to come, however long the others took
 ENOUGH = 300  # steps below which a system of full size would show nothing, so that its small form is taken
 QUICKER = 4.0  # times the learning rate of the small form: a narrow network bears larger steps
 
@@ -109,7 +109,9 @@ def run(
     torch.set_num_threads(min(threads, THREADS))
     try:
         for at, (name, data) in enumerate(sets.items(), 1):
-            mine = max(seconds - (clock.monotonic() - began), LEAST) * left[name] / (sum(left.values()) or 1.0)
+            mine = (
+                max(seconds - (clock.monotonic() - began), LEAST * seconds) * left[name] / (sum(left.values()) or 1.0)
+            )
             del left[name]
             tell(f"{at}/{len(sets)}  {name} on {SETS[data].title}{f', about {mine:.0f} s' if mine else ''}")
             done.append(play(name, data, mine * LEARNING, seed, device))
