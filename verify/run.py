@@ -179,7 +179,7 @@ def rbm() -> list[Row]:
 def gan() -> list[Row]:
     """GAN on a ring of eight Gaussians: modes with a sample within three standard deviations, and the share of samples that near."""
     law = toys.density("eight_gaussians")
-    model = pf.GAN().fit(law.sample(20000, seed=0), seed=0, quiet=True)
+    model = pf.GAN().fit(law.sample(20000, seed=0), steps=6000, seed=0, quiet=True)
     drawn = model.sample(2500, seed=1)
     centres = np.asarray(law.centres)
     distance = np.linalg.norm(drawn[:, None] - centres[None], axis=2)
