@@ -127,7 +127,9 @@ def test_idx(tmp_path, dtype, code):
     (tmp_path / "t-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(array, code)))
     for name in ("a.idx", "t-images-idx3-ubyte.gz"):
         got = read_idx(tmp_path / name)
-        assert got.dtype == np.dtype(dtype) and got.dtype.isnative and got.flags.writeable and np.array_equal(got, array)
+        assert (
+            got.dtype == np.dtype(dtype) and got.dtype.isnative and got.flags.writeable and np.array_equal(got, array)
+        )
 
 
 def test_idx_images_with_labels(tmp_path):
@@ -135,7 +137,9 @@ def test_idx_images_with_labels(tmp_path):
     (tmp_path / "x-images-idx3-ubyte").write_bytes(idx(images, 8))
     (tmp_path / "x-labels.idx1-ubyte").write_bytes(idx((np.arange(12) % 3).astype("u1"), 8))
     examples = load(tmp_path / "x-images-idx3-ubyte", given=tmp_path / "x-labels.idx1-ubyte")
-    assert str(examples.space) == "levels(256) of shape (1, 5, 4)" and examples.given[:, 0].tolist() == [i % 3 for i in range(12)]
+    assert str(examples.space) == "levels(256) of shape (1, 5, 4)" and examples.given[:, 0].tolist() == [
+        i % 3 for i in range(12)
+    ]
     black = load(tmp_path / "x-images-idx3-ubyte", threshold=127)
     assert black.space.kind == "binary" and np.array_equal(black.x[:, 0].numpy(), images > 127)
     with pytest.raises(BadFile, match="no such file"):

@@ -33,7 +33,9 @@ def test_row_groups_equal_memory(path, given):
     assert groups.space == whole.space and groups.given_space == whole.given_space and len(groups) == len(whole)
     rows = torch.randperm(500, generator=torch.Generator().manual_seed(0))
     for a, b in zip(whole.take(rows), groups.take(rows), strict=True):
-        assert (a is None and b is None) or (a.dtype == b.dtype and torch.equal(a.nan_to_num(-99.0), b.nan_to_num(-99.0)))
+        assert (a is None and b is None) or (
+            a.dtype == b.dtype and torch.equal(a.nan_to_num(-99.0), b.nan_to_num(-99.0))
+        )
 
 
 def test_what_was_written_is_read(path):
@@ -43,7 +45,9 @@ def test_what_was_written_is_read(path):
 
 
 def test_floats_alone_are_a_vector(tmp_path):
-    pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)), columns=list("abc")).to_parquet(tmp_path / "v.parquet", row_group_size=100)
+    pd.DataFrame(np.random.default_rng(0).normal(size=(300, 3)), columns=list("abc")).to_parquet(
+        tmp_path / "v.parquet", row_group_size=100
+    )
     whole, groups = load(tmp_path / "v.parquet"), load(tmp_path / "v.parquet", stream=True)
     assert whole.space.kind == groups.space.kind == "real" and torch.equal(whole.x, groups.x)
 
@@ -72,7 +76,13 @@ def test_types(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array([[1], [2]]), pa.array([b"x", b"y"]), pa.array([datetime.time(1), datetime.time(2)]), pa.array([{"a": 1}, {"a": 2}])]
+    "column",
+    [
+        pa.array([[1], [2]]),
+        pa.array([b"x", b"y"]),
+        pa.array([datetime.time(1), datetime.time(2)]),
+        pa.array([{"a": 1}, {"a": 2}]),
+    ],
 )
 def test_nested_and_raw_columns_are_refused(tmp_path, column):
     pq.write_table(pa.table({"good": [1.0, 2.0], "bad": column}), tmp_path / "t.parquet")
@@ -123,7 +133,11 @@ class Interchange:
 def test_tables_of_other_libraries(wrap):
     table = pa.table({"a": [1.5, 2.5, None], "b": ["x", "y", "x"]})
     examples = load(wrap(table), given="b")
-    assert examples.space.names == ("a",) and examples.given[:, 0].tolist() == [0, 1, 0] and bool(torch.isnan(examples.x[2, 0]))
+    assert (
+        examples.space.names == ("a",)
+        and examples.given[:, 0].tolist() == [0, 1, 0]
+        and bool(torch.isnan(examples.x[2, 0]))
+    )
 
 
 def test_without_pyarrow_the_way_out_is_said(monkeypatch, path):

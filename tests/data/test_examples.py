@@ -74,7 +74,9 @@ def test_split_is_disjoint_whole_and_reproducible(make, kind, tmp_path):
     a, b = train.x[:, 0].tolist(), valid.x[:, 0].tolist()
     assert len(train) == 82 and len(valid) == 21 and sorted(a + b) == list(range(103))
     assert a == sorted(a) and b == sorted(b)
-    assert torch.equal(examples.split(0.2, seed=1)[1].x, valid.x) and not torch.equal(examples.split(0.2, seed=2)[1].x, valid.x)
+    assert torch.equal(examples.split(0.2, seed=1)[1].x, valid.x) and not torch.equal(
+        examples.split(0.2, seed=2)[1].x, valid.x
+    )
     assert torch.equal(valid.given[:, 0].double(), valid.x[:, 0].double() % 3)
     assert torch.equal(train.order(0, 0).sort().values, torch.arange(82))
     again, _ = train.split(0.5, seed=0)  # a part can be split again
@@ -146,7 +148,12 @@ def test_memory_mapped_rows_are_checked_once_with_their_place(tmp_path):
 
 
 def test_labels_of_one_axis():
-    for given in (["a", "b", "a"], np.array(["a", "b", "a"]), pd.Series(["a", "b", "a"], name="kind"), {"kind": ["a", "b", "a"]}):
+    for given in (
+        ["a", "b", "a"],
+        np.array(["a", "b", "a"]),
+        pd.Series(["a", "b", "a"], name="kind"),
+        {"kind": ["a", "b", "a"]},
+    ):
         examples = Examples(np.eye(3), given)
         assert examples.given[:, 0].tolist() == [0, 1, 0] and examples.given_space.kind == "table"
     assert Examples(np.eye(3), torch.tensor([4, 5, 4])).given_space.shape == (1,)

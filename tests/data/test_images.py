@@ -30,7 +30,11 @@ def test_sixteen_bits_are_scaled_not_cut_off(tmp_path):
     values = np.linspace(0, 65535, 48).astype(np.uint16).reshape(6, 8)
     for name in ("a.png", "a.tif"):
         pixels = read_image(saved(tmp_path, values, name))[0]
-        assert np.array_equal(pixels[0], np.round(values / 257).astype(np.uint8)) and pixels.min() == 0 and pixels.max() == 255
+        assert (
+            np.array_equal(pixels[0], np.round(values / 257).astype(np.uint8))
+            and pixels.min() == 0
+            and pixels.max() == 255
+        )
     wide = Image.fromarray(values.astype(np.int32) * 2)
     with pytest.raises(BadFile, match="131070; 0 to 65535"):
         read_image(saved(tmp_path, wide, "b.tif"))
@@ -51,7 +55,9 @@ def test_palette(tmp_path):
     shades = Image.fromarray(GREY).convert("P")
     assert shades.mode == "P" and np.array_equal(read_image(saved(tmp_path, shades))[0], GREY[None])
     colours = Image.fromarray(COLOUR).quantize(64)
-    assert np.array_equal(read_image(saved(tmp_path, colours))[0], np.asarray(colours.convert("RGB")).transpose(2, 0, 1))
+    assert np.array_equal(
+        read_image(saved(tmp_path, colours))[0], np.asarray(colours.convert("RGB")).transpose(2, 0, 1)
+    )
 
 
 def test_alpha_is_laid_over_white(tmp_path):
@@ -60,7 +66,11 @@ def test_alpha_is_laid_over_white(tmp_path):
     over = (alpha / 255 * 100 + (1 - alpha / 255) * 255).round()
     for stack in ([grey, alpha], [grey, grey, grey, alpha]):
         pixels = read_image(saved(tmp_path, np.stack(stack, -1)))[0]
-        assert pixels.shape[0] == (1 if len(stack) == 2 else 3) and np.abs(pixels - over).max() <= 1 and pixels[0, 0, 0] == 255
+        assert (
+            pixels.shape[0] == (1 if len(stack) == 2 else 3)
+            and np.abs(pixels - over).max() <= 1
+            and pixels[0, 0, 0] == 255
+        )
     clear = Image.fromarray(np.array([[0, 1]], np.uint8)).convert("P")
     clear.putpalette([10, 20, 30, 40, 50, 60])
     assert read_image(saved(tmp_path, clear, transparency=0))[0][:, 0].tolist() == [[255, 40], [255, 50], [255, 60]]
@@ -71,7 +81,9 @@ def test_cmyk(tmp_path):
     ink = Image.new("CMYK", (4, 4), (0, 255, 255, 0))
     pixels = read_image(saved(tmp_path, ink, "a.tif"))[0]
     assert pixels[:, 0, 0].tolist() == [255, 0, 0]
-    assert np.abs(read_image(saved(tmp_path, ink, "a.jpg", quality=100))[0][:, 0, 0].astype(int) - [255, 0, 0]).max() <= 3
+    assert (
+        np.abs(read_image(saved(tmp_path, ink, "a.jpg", quality=100))[0][:, 0, 0].astype(int) - [255, 0, 0]).max() <= 3
+    )
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -83,7 +95,14 @@ def test_exif_rotation_is_applied(tmp_path):
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif"])
 def test_of_an_animation_the_first_frame(tmp_path, name):
     frames = [Image.new("L", (5, 4), v) for v in (0, 255)]
-    path = saved(tmp_path, frames[0], name, save_all=True, append_images=frames[1:], **({"lossless": True} if name == "a.webp" else {}))
+    path = saved(
+        tmp_path,
+        frames[0],
+        name,
+        save_all=True,
+        append_images=frames[1:],
+        **({"lossless": True} if name == "a.webp" else {}),
+    )
     pixels = read_image(path)[0]
     assert pixels.shape[1:] == (4, 5) and pixels.max() == 0
 

@@ -41,11 +41,18 @@ def test_people_have_something_of_everything():
     table = data.people(2000)
     kinds = {c.name: c.kind for c in load(table).space.columns}
     assert set(kinds.values()) == {"integer", "number", "ordinal", "category", "boolean", "date"}
-    assert kinds["education"] == "ordinal" and kinds["since"] == "date" and kinds["works"] == "boolean" and kinds["age"] == "integer"
+    assert (
+        kinds["education"] == "ordinal"
+        and kinds["since"] == "date"
+        and kinds["works"] == "boolean"
+        and kinds["age"] == "integer"
+    )
     # The gaps tell something, and the columns hang together.
     assert table["income"].isna()[table["age"] > 65].mean() > 3 * table["income"].isna()[table["age"] <= 65].mean()
     assert (table["commute"].isna() == ~table["works"]).all()
-    assert np.corrcoef(table["education"].cat.codes, np.log(table["income"].fillna(table["income"].median())))[0, 1] > 0.3
+    assert (
+        np.corrcoef(table["education"].cat.codes, np.log(table["income"].fillna(table["income"].median())))[0, 1] > 0.3
+    )
     pd.testing.assert_frame_equal(data.people(50), table.head(50), check_categorical=False)
 
 
@@ -56,7 +63,9 @@ def test_sentences_agree_in_number():
     plural = {p for _, p in data.builtin.NOUNS}
     for line in lines:
         words = line.rstrip(".").split()
-        verb = next(i for i, w in enumerate(words) if w in one or w in {p for _, p in data.builtin.SEES + data.builtin.RESTS})
+        verb = next(
+            i for i, w in enumerate(words) if w in one or w in {p for _, p in data.builtin.SEES + data.builtin.RESTS}
+        )
         assert (words[verb] in one) == (words[verb - 1] not in plural)
 
 
@@ -153,4 +162,6 @@ def test_the_names_of_the_room():
 
 def test_listing_costs_no_heavy_import():
     code = "import sys, pushforward.data as d; list(d.SETS), d.toys; print([m for m in ('torch', 'pandas', 'PIL', 'pyarrow', 'scipy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )

@@ -68,10 +68,15 @@ def test_times_and_zones(write):
     assert table["b"][1] == pd.Timestamp("2020-01-01T08:00Z")
 
 
-@pytest.mark.parametrize("cells, kind", [(["9223372036854775807", "1"], "int64"), (["99999999999999999999", "1"], "float64"), (["1e5", "+.5"], "float64")])
+@pytest.mark.parametrize(
+    "cells, kind",
+    [(["9223372036854775807", "1"], "int64"), (["99999999999999999999", "1"], "float64"), (["1e5", "+.5"], "float64")],
+)
 def test_numbers(write, cells, kind):
     table = read_csv(write("a\n" + "\n".join(cells)))
-    assert table["a"].dtype == kind and table["a"].tolist() == [type(table["a"][0])(float(c)) if kind == "float64" else int(c) for c in cells]
+    assert table["a"].dtype == kind and table["a"].tolist() == [
+        type(table["a"][0])(float(c)) if kind == "float64" else int(c) for c in cells
+    ]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -84,13 +89,27 @@ def test_separator_is_that_of_the_first_line(write, separator):
 def test_quotes_newlines_byte_order_mark_and_packing(write):
     text = '\ufeffa,"b, b"\r\n1,"two\r\nlines ""quoted"""\r\n\r\n2,x\r\n'
     table = read_csv(write(text))
-    assert table.columns.tolist() == ["a", "b, b"] and table["b, b"].tolist() == ['two\r\nlines "quoted"', "x"] and table["a"].tolist() == [1, 2]
-    assert load(write(gzip.compress(FULL.encode()), "t.csv.gz")).space.names == ("name", "age", "born", "member", "score", "zip")
+    assert (
+        table.columns.tolist() == ["a", "b, b"]
+        and table["b, b"].tolist() == ['two\r\nlines "quoted"', "x"]
+        and table["a"].tolist() == [1, 2]
+    )
+    assert load(write(gzip.compress(FULL.encode()), "t.csv.gz")).space.names == (
+        "name",
+        "age",
+        "born",
+        "member",
+        "score",
+        "zip",
+    )
 
 
 def test_header(write):
     path = write("1,2\n3,4\n")
-    assert read_csv(path, header=False).columns.tolist() == ["column_1", "column_2"] and len(read_csv(path, header=False)) == 2
+    assert (
+        read_csv(path, header=False).columns.tolist() == ["column_1", "column_2"]
+        and len(read_csv(path, header=False)) == 2
+    )
     assert read_csv(path, header=False, names=["a", "b"]).to_dict("list") == {"a": [1, 3], "b": [2, 4]}
     assert read_csv(write("# made by hand\na,b\n1,2\n"), skip=1).columns.tolist() == ["a", "b"]
     assert read_csv(write(",b\n1,2\n")).columns.tolist() == ["column_1", "b"]
@@ -140,7 +159,11 @@ def test_people_through_csv_and_back(tmp_path):
     for name in table:
         a, b = table[name], again[name]
         assert (a.isna() == b.isna()).all()
-        assert (a.dropna().astype(str) == b.dropna().astype(str)).all() if a.dtype == "category" else (a.dropna().to_numpy() == b.dropna().to_numpy()).all()
+        assert (
+            (a.dropna().astype(str) == b.dropna().astype(str)).all()
+            if a.dtype == "category"
+            else (a.dropna().to_numpy() == b.dropna().to_numpy()).all()
+        )
     examples = load(tmp_path / "p.csv")
     back = examples.space.restore(examples.x)
     pd.testing.assert_frame_equal(back, again, check_dtype=False)

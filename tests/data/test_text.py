@@ -20,8 +20,14 @@ def path(tmp_path):
 def test_a_file_is_one_stream(path):
     examples = load(path, length=16)
     assert isinstance(examples.store, Windows) and examples.store.stream.dtype == torch.uint8
-    assert len(examples) == len(TEXT) // 16 and "".join(examples.space.restore(examples.x)) == TEXT[: len(examples) * 16]
-    assert examples.space.alphabet == tuple(sorted(set(TEXT))) and examples.space.levels == len(set(TEXT)) and examples.space.end == -1
+    assert (
+        len(examples) == len(TEXT) // 16 and "".join(examples.space.restore(examples.x)) == TEXT[: len(examples) * 16]
+    )
+    assert (
+        examples.space.alphabet == tuple(sorted(set(TEXT)))
+        and examples.space.levels == len(set(TEXT))
+        and examples.space.end == -1
+    )
     assert torch.equal(examples.space.read([TEXT[:16]])[0], examples.x[0])
     assert load(path).space.shape == (256,)
 
@@ -36,7 +42,11 @@ def test_bytes_come_back_byte_for_byte(tmp_path):
 def test_lines(path, tmp_path):
     (tmp_path / "n.txt").write_text("ada\r\n\nbo\ncleo")
     examples = load(tmp_path / "n.txt", lines=True)
-    assert examples.space.restore(examples.x) == ["ada", "bo", "cleo"] and examples.space.shape == (5,) and examples.space.end == 7
+    assert (
+        examples.space.restore(examples.x) == ["ada", "bo", "cleo"]
+        and examples.space.shape == (5,)
+        and examples.space.end == 7
+    )
     assert load(["ada", "bo", "cleo"]).space == examples.space
     assert load(["no", "on"]).space.end == -1  # all of one length need no end
     assert load(["ab", "c"], given=["x", "y"]).given[:, 0].tolist() == [0, 1]
@@ -75,7 +85,10 @@ def test_shakespeare(real_data):
     examples = load(real_data / "tinyshakespeare" / "input.txt")
     assert len(examples.store.stream) == 1_115_394 and examples.space.levels == 65
     train, valid = examples.split(0.1)
-    assert len(train.store.stream) + len(valid.store.stream) == 1_115_394 and abs(len(valid.store.stream) / 1_115_394 - 0.1) < 1e-3
+    assert (
+        len(train.store.stream) + len(valid.store.stream) == 1_115_394
+        and abs(len(valid.store.stream) / 1_115_394 - 0.1) < 1e-3
+    )
     assert train.space.restore(train.x[:1])[0].startswith("First Citizen:")
 
 

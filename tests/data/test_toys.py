@@ -32,7 +32,9 @@ def test_samples_come_from_the_density(name):
     seen = np.histogram2d(*truth.sample(n, seed=3).T, bins=[edges, edges])[0]
     often = mass * n > 5
     freedom, rest = often.sum(), mass[~often].sum() * n
-    chi2 = ((seen[often] - mass[often] * n) ** 2 / (mass[often] * n)).sum() + (seen[~often].sum() - rest) ** 2 / max(1, rest)
+    chi2 = ((seen[often] - mass[often] * n) ** 2 / (mass[often] * n)).sum() + (seen[~often].sum() - rest) ** 2 / max(
+        1, rest
+    )
     assert abs(chi2 - freedom) < 5 * np.sqrt(2 * freedom)
 
 
@@ -55,7 +57,10 @@ def test_entropies_in_closed_form():
 def test_quadrature_has_converged():
     points = np.random.default_rng(0).uniform(-6, 6, (400, 2))
     near = np.concatenate([points, toys.moons(300), toys.spirals(300)])
-    for name, finer in {"moons": toys.along(toys.moon, 2, 320, 0.1), "spirals": toys.along(toys.spiral, 2, 1280, 0.1, 2)}.items():
+    for name, finer in {
+        "moons": toys.along(toys.moon, 2, 320, 0.1),
+        "spirals": toys.along(toys.spiral, 2, 1280, 0.1, 2),
+    }.items():
         assert np.abs(toys.density(name).log_prob(near) - finer.log_prob(near)).max() < 1e-9
 
 

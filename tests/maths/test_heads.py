@@ -208,7 +208,9 @@ def test_the_mode_of_a_discrete_head_is_its_likeliest_value(head, support, size)
     if isinstance(head, Bernoulli | Categorical):
         assert torch.equal(found, nats.amax(1))
     else:  # a hill that several components make between their centres may be a little higher than any of them
-        assert bool(((head.mode(p)[:, None] - x).abs().amin(1) < 1e-5).all()) and bool((found > nats.amax(1) - 0.2).all())
+        assert bool(((head.mode(p)[:, None] - x).abs().amin(1) < 1e-5).all()) and bool(
+            (found > nats.amax(1) - 0.2).all()
+        )
         assert float((found == nats.amax(1)).double().mean()) > 0.7
 
 

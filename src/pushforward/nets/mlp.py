@@ -1,6 +1,6 @@
 """The multilayer perceptron:   (B, I) -> (B, O).
 
-    h <- dropout(activation(norm(W h + b)))     for every hidden width, then one linear layer
+h <- dropout(activation(norm(W h + b)))     for every hidden width, then one linear layer
 """
 
 from __future__ import annotations

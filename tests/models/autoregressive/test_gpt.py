@@ -27,7 +27,9 @@ def test_the_logits_are_those_of_gpt2():
     generator = torch.Generator().manual_seed(0)
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.3, generator=generator)
-    config = GPT2Config(vocab_size=8, n_positions=8, n_embd=32, n_layer=3, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
+    config = GPT2Config(
+        vocab_size=8, n_positions=8, n_embd=32, n_layer=3, n_head=4, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0
+    )
     other = GPT2LMHeadModel(config).eval()
     net = model.net
     with torch.no_grad():

@@ -68,7 +68,10 @@ def test_free_energy_is_that_of_scikit_learn():
     model, v = built(6, 4), everything(6)
     other = BernoulliRBM(4)
     other.components_ = model.weight.detach().numpy().T
-    other.intercept_visible_, other.intercept_hidden_ = model.visible_bias.detach().numpy(), model.hidden_bias.detach().numpy()
+    other.intercept_visible_, other.intercept_hidden_ = (
+        model.visible_bias.detach().numpy(),
+        model.hidden_bias.detach().numpy(),
+    )
     assert np.abs(model.energy(v.numpy()) - other._free_energy(v.numpy())).max() < 1e-12
     assert np.abs(model.encode(v.numpy()) - other.transform(v.numpy())).max() < 1e-12
 
@@ -80,7 +83,9 @@ def test_gradient_by_hand_is_that_of_autograd():
         plain = machine.energy(data).mean() - machine.energy(chain).mean()
         loss, chances = Gap.apply(data, chain, machine.weight, machine.visible, machine.hidden)
         assert abs((loss - plain).item()) < 1e-12
-        assert torch.equal(chances, machine.hidden_field(torch.cat([data, chain])).sigmoid()) and not chances.requires_grad
+        assert (
+            torch.equal(chances, machine.hidden_field(torch.cat([data, chain])).sigmoid()) and not chances.requires_grad
+        )
         by_hand = torch.autograd.grad(3 * loss, list(model.parameters()))
         by_autograd = torch.autograd.grad(3 * plain, list(model.parameters()))
         assert gap(list(by_hand), list(by_autograd)) < 1e-12
@@ -118,7 +123,12 @@ def test_renewed_chains_start_at_the_examples():
     model = built(chains=20_000, renew=1.0)
     x = everything(5)[[7]].repeat(20_000, 1)
     learned(model, x)
-    p = torch.nn.functional.logsigmoid(model.machine().hidden_field(x[:1]) * (2 * everything(4) - 1)).sum(1).exp().detach()
+    p = (
+        torch.nn.functional.logsigmoid(model.machine().hidden_field(x[:1]) * (2 * everything(4) - 1))
+        .sum(1)
+        .exp()
+        .detach()
+    )
     assert far(p, frequencies(model.resting), 20_000) < 4
     model.renew = 0.0
     model.resting.zero_()

@@ -150,7 +150,9 @@ class Product(nn.Module):
         return ", ".join(f"{sum(head == kind for head in self.heads)} x {kind}" for kind in self.kinds)
 
 
-def of(space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "categorical", bounded: bool = False) -> Product:
+def of(
+    space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "categorical", bounded: bool = False
+) -> Product:
     """The event that an example of this space (in model coordinates) is.
 
     `continuous` is the head of a number: gaussian, mixture, logistic; `levels` that of a level: categorical, logistic.

@@ -39,7 +39,10 @@ class Energy(Model):
         """log Z of each row's condition by `find(condition)`: once for each condition and each `how`, until the weights change."""
         weights = [p.detach() for p in self.parameters()]
         kept, found = self.__dict__.get("_log_z", ((), {}))
-        if not (len(kept) == len(weights) and all(a.device == b.device and torch.equal(a, b) for a, b in zip(kept, weights, strict=True))):
+        if not (
+            len(kept) == len(weights)
+            and all(a.device == b.device and torch.equal(a, b) for a, b in zip(kept, weights, strict=True))
+        ):
             found = {}
             self.__dict__["_log_z"] = ([w.clone() for w in weights], found)
         conditions = [None] * rows if given is None else [tuple(row) for row in given.tolist()]

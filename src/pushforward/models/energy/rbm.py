@@ -35,11 +35,15 @@ class RBM(Energy):
     """
 
     hidden: int = 500  # H, hidden units
-    objective: str = "pcd"  # where training's chains start: cd at the examples, pcd where they stopped (cd under a condition)
+    objective: str = (
+        "pcd"  # where training's chains start: cd at the examples, pcd where they stopped (cd under a condition)
+    )
     sweeps: int = 1  # k, Gibbs sweeps a step of training
     chains: int = 100  # C, persistent chains, of which a step moves one for each example of its batch
     renew: float = 0.05  # share of the persistent chains that start again at an example in each step
-    burn: int = 500  # Gibbs sweeps that a sample comes from, half of them while the machine is warmed up from independent bits
+    burn: int = (
+        500  # Gibbs sweeps that a sample comes from, half of them while the machine is warmed up from independent bits
+    )
     exact: int = 20  # units of the smaller layer up to which log Z is summed; each one more doubles the time
 
     # float32 everywhere: the chances of a bit must not be rounded to eight bits.
@@ -63,7 +67,9 @@ class RBM(Energy):
         if given:
             self.visible_slope = nn.Parameter(torch.zeros(given, space.size))  # V
             self.hidden_slope = nn.Parameter(0.01 * noise.normal(given, self.hidden))  # U
-        self.register_buffer("base", torch.zeros(space.size))  # log-odds of each bit in the data: where annealing starts
+        self.register_buffer(
+            "base", torch.zeros(space.size)
+        )  # log-odds of each bit in the data: where annealing starts
         # A persistent chain rests in its hidden bits: one matrix product fewer a step than in its visible ones.
         self.register_buffer("resting", torch.zeros(self.chains, self.hidden), persistent=False)
 
@@ -92,7 +98,9 @@ class RBM(Energy):
 
     def loss(self, x, given=None):
         x, machine = x.flatten(1), self.machine(given)
-        if given is not None:  # a persistent chain belongs to one condition, so here each starts at an example of its own
+        if (
+            given is not None
+        ):  # a persistent chain belongs to one condition, so here each starts at an example of its own
             fantasy = BlockGibbs(self.sweeps).step(x, machine)
             return machine.energy(x).mean() - machine.energy(fantasy).mean()
         if self.objective == "cd":
