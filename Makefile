@@ -32,8 +32,17 @@ lint: $(VENV)/ready-test
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-bench: $(VENV)/ready
-	$(RUN) bench/run.py
+# The peers live in an environment of their own. ARGS passes options on: make bench ARGS="--only maf --rounds 9".
+.bench-venv/ready: constraints.txt bench/peers.txt pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'pushforward needs Python 3.11 or newer. Say make PYTHON=/path/to/python3.12')"
+	test -x .bench-venv/bin/python || $(PYTHON) -m venv .bench-venv
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r bench/peers.txt
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+bench: .bench-venv/ready
+	.bench-venv/bin/python bench/run.py $(ARGS)
 
 verify: $(VENV)/ready-test
 	$(RUN) verify/run.py

@@ -245,7 +245,7 @@ def main() -> int:
         print(f"There is no truth {strange[0]!r}. Known: {', '.join(TRUTHS)}.")
         return 2
     OUT.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     kept = True
     for name in names:
         if not DATA.is_dir() and name != "gan":

@@ -35,15 +35,11 @@ class RBM(Energy):
     """
 
     hidden: int = 500  # H, hidden units
-    objective: str = (
-        "pcd"  # where training's chains start: cd at the examples, pcd where they stopped (cd under a condition)
-    )
+    objective: str = "pcd"  # chains start at the examples (cd) or where they stopped (pcd; cd under a condition)
     sweeps: int = 1  # k, Gibbs sweeps a step of training
     chains: int = 100  # C, persistent chains, of which a step moves one for each example of its batch
     renew: float = 0.05  # share of the persistent chains that start again at an example in each step
-    burn: int = (
-        500  # Gibbs sweeps that a sample comes from, half of them while the machine is warmed up from independent bits
-    )
+    burn: int = 500  # Gibbs sweeps of a sample, half of them while warming up from independent bits
     exact: int = 20  # units of the smaller layer up to which log Z is summed; each one more doubles the time
 
     # float32 everywhere: the chances of a bit must not be rounded to eight bits.
