@@ -279,7 +279,7 @@ def check(
         raise Usage(f"hidden is {tuple(hidden)}; at least one layer of at least one unit was awaited.")
     if residual and len(set(hidden)) > 1:
         raise Usage(
-            f"hidden is {tuple(hidden)}; residual blocks need equal widths, as in {(hidden[0],) * len(hidden)}."
+            f"hidden is {tuple(hidden)}; residual blocks need equal widths, as in {(hidden[0],) * len(hidden)}, or residual=False."
         )
     if act not in ACTIVATIONS:
         raise Usage(f"activation is {act!r}; known are {', '.join(ACTIVATIONS)}.")

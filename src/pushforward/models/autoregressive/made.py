@@ -37,8 +37,8 @@ class MADE(Autoregressive):
     ((3, 2), 'exact')
     """
 
-    hidden: tuple = (512, 512)  # widths of the layers
-    residual: bool = False  # layers after the first are residual blocks
+    hidden: tuple = (256, 256, 256)  # widths of the layers
+    residual: bool = True  # layers after the first are residual blocks, all as wide
     order: str = "natural"  # of the variables: natural, random, any (all are learned), or their numbers, as 2,0,1
     orders: int = 1  # orders learned and averaged
     number: str = "mixture"  # p of a number: gaussian, mixture, logistic
@@ -46,7 +46,7 @@ class MADE(Autoregressive):
     components: int = 10  # of a mixture
     dropout: float = 0.0  # share of the hidden units that a step of learning leaves out
 
-    recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3)
+    recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3, ema=0.999)
     small: ClassVar[dict[str, Any]] = {"hidden": (32, 32), "components": 4}
 
     def build(self, space, given=None):
