@@ -37,9 +37,11 @@ def main() -> None:
     for place, title, points in ((axes[0], "data", x[:1500]), (axes[3], "GAN: samples", gan.sample(1500, seed=SEED))):
         place.scatter(*points.T, s=1.5, color="#0072b2" if place is axes[0] else "#d55e00", rasterized=True)
         place.set(xlim=(-4.5, 4.5), ylim=(-4.5, 4.5), aspect="equal", title=title)
-    digits = np.asarray(vae.sample(36, seed=SEED)).reshape(6, 6, 8, 8).transpose(0, 2, 1, 3).reshape(48, 48)
+    codes = np.random.default_rng(SEED).normal(size=(36, 8))
+    framed = np.pad(np.asarray(vae.decode(codes)), ((0, 0), (1, 1), (1, 1)))
+    digits = framed.reshape(6, 6, 10, 10).transpose(0, 2, 1, 3).reshape(60, 60)
     axes[4].imshow(digits, cmap="gray")
-    axes[4].set_title("VAE: samples")
+    axes[4].set_title("VAE: decoded noise")
     for place in axes:
         place.set(xticks=[], yticks=[])
     figure.savefig(Path(__file__).parent / "demo.svg", dpi=110, metadata={"Date": None})

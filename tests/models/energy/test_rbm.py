@@ -20,6 +20,7 @@ def built(visible: int = 5, hidden: int = 4, scale: float = 1.0, given: int | No
     with noise.stream(1, dtype=torch.float64), torch.no_grad():
         for weights in model.parameters():
             weights.copy_(scale * noise.normal(*weights.shape))
+        model.base.copy_(noise.normal(visible))
     return model
 
 
@@ -248,7 +249,7 @@ def test_it_starts_at_the_rates_of_the_data():
     x = np.array([[1, 0, 0], [1, 0, 1], [1, 0, 1], [1, 0, 0]], dtype=bool)
     model = RBM(hidden=2).fit(x, steps=1, lr=0.0, quiet=True)
     rates = torch.tensor([4.5, 0.5, 2.5]) / 5
-    assert torch.allclose(model.visible_bias.sigmoid(), rates) and torch.allclose(model.base.sigmoid(), rates)
+    assert torch.allclose(model.machine().visible.sigmoid(), rates) and torch.allclose(model.base.sigmoid(), rates)
     assert abs(model.weight.std() - 0.01) < 0.01
 
 

@@ -79,6 +79,14 @@ def test_given_moves_the_distribution():
         model.sample(3)
 
 
+def test_a_random_order_is_that_of_the_file(tmp_path):
+    model = pf.MAF(transforms=3, hidden=(16,), order="random").fit(X, steps=20, seed=7, quiet=True)
+    again = pf.load(model.save(tmp_path / "m.pf"))
+    assert np.array_equal(model.log_prob(X), again.log_prob(X))
+    assert np.array_equal(model.sample(20, seed=0), again.sample(20, seed=0))
+    assert again.decode(again.encode(X[:20])) == pytest.approx(X[:20], abs=1e-4)
+
+
 def test_missing_cells_are_refused_with_advice():
     import pandas as pd
 

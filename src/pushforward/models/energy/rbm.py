@@ -2,7 +2,9 @@
 
 Smolensky 1986; Hinton, "Training products of experts by minimizing contrastive divergence", 2002; Tieleman, "Training
 restricted Boltzmann machines using approximations to the likelihood gradient", ICML 2008 (persistent chains); lecture 003
-    E(v, h) = -b'v - c'h - v'Wh;   what is given, g, shifts the biases:  b + g'V,  c + g'U
+    E(v, h) = -b'v - c'h - v'Wh = -a'(v - m) - d'(h - 1/2) - (v - m)'W(h - 1/2) + const,   m = mean of the data
+What learns is (W, a, d): centred, the likelihood is far better conditioned (Montavon & Mueller, "Deep Boltzmann machines and
+the centering trick", 2012). What is given, g, shifts the biases:  b + g'V,  c + g'U.
 B examples of D bits, H hidden units, C persistent chains, G features given:   x (B, *X)   v (B, D)   h (B, H)   W (D, H)
 """
 
@@ -57,9 +59,9 @@ class RBM(Energy):
         for name in ("hidden", "sweeps", "chains", "burn"):
             if getattr(self, name) < 1:
                 raise Usage(f"{name}={getattr(self, name)!r}: a number of at least 1 is awaited.")
-        self.weight = nn.Parameter(0.01 * noise.normal(space.size, self.hidden))  # as in Hinton's guide of 2010
-        self.visible_bias = nn.Parameter(torch.zeros(space.size))
-        self.hidden_bias = nn.Parameter(torch.zeros(self.hidden))
+        self.weight = nn.Parameter(0.01 * noise.normal(space.size, self.hidden))  # W, as in Hinton's guide of 2010
+        self.visible_bias = nn.Parameter(torch.zeros(space.size))  # a
+        self.hidden_bias = nn.Parameter(torch.zeros(self.hidden))  # d
         if given:
             self.visible_slope = nn.Parameter(torch.zeros(given, space.size))  # V
             self.hidden_slope = nn.Parameter(0.01 * noise.normal(given, self.hidden))  # U
@@ -72,8 +74,8 @@ class RBM(Energy):
     def prime(self, x, given=None):
         x = x.flatten(1)
         self.base.copy_(torch.logit((x.sum(0) + 0.5) / (len(x) + 1)))
-        self.visible_bias.copy_(self.base)
-        self.resting.copy_(bits(self.hidden_bias.sigmoid().expand(self.chains, -1)))
+        self.visible_bias.copy_(self.base + self.weight.sum(1) / 2)
+        self.resting.copy_(bits(torch.full_like(self.resting, 0.5)))
 
     def unable(self, ability):
         units = min(self.space.size, self.hidden)
@@ -85,28 +87,26 @@ class RBM(Energy):
         return None
 
     def machine(self, given: Tensor | None = None) -> Bipartite:
-        """The layers as chains see them."""
-        if given is None:
-            return Bipartite(self.weight, self.visible_bias, self.hidden_bias)
-        return Bipartite(
-            self.weight, self.visible_bias + given @ self.visible_slope, self.hidden_bias + given @ self.hidden_slope
-        )
+        """The layers as chains see them, with biases that are not centred."""
+        visible = self.visible_bias - self.weight.sum(1) / 2
+        hidden = self.hidden_bias - self.base.sigmoid() @ self.weight
+        if given is not None:
+            visible, hidden = visible + given @ self.visible_slope, hidden + given @ self.hidden_slope
+        return Bipartite(self.weight, visible, hidden)
 
     def loss(self, x, given=None):
         x, machine = x.flatten(1), self.machine(given)
-        if (
-            given is not None
-        ):  # a persistent chain belongs to one condition, so here each starts at an example of its own
+        if given is not None:  # a persistent chain belongs to one condition, so here each starts at an example of its own
             fantasy = BlockGibbs(self.sweeps).step(x, machine)
             return machine.energy(x).mean() - machine.energy(fantasy).mean()
+        learning = self.base.sigmoid(), self.weight, self.visible_bias, self.hidden_bias
         if self.objective == "cd":
-            fantasy = BlockGibbs(self.sweeps).step(x, machine)
-            return Gap.apply(x, fantasy, machine.weight, machine.visible, machine.hidden)[0]
+            return Gap.apply(x, BlockGibbs(self.sweeps).step(x, machine), *learning)[0]
         first = noise.current().start % self.chains  # of several processes, each moves chains of its own
         resting = self.resting[first : first + len(x)]
         with torch.no_grad():
             fantasy = BlockGibbs(self.sweeps - 1).step(machine.down(resting), machine)
-        loss, chances = Gap.apply(x, fantasy, machine.weight, machine.visible, machine.hidden)
+        loss, chances = Gap.apply(x, fantasy, *learning)
         again = noise.uniform(len(resting), 1).to(chances.device) < self.renew
         resting.copy_(bits(torch.where(again, chances[: len(resting)], chances[len(x) :])))
         return loss
@@ -168,25 +168,25 @@ class RBM(Energy):
 
 
 class Gap(torch.autograd.Function):
-    """mean F(data) - mean F(chain), and P(h = 1 | v) of both; the gradient by hand, -v'sigmoid(c + v'W) in one product.
+    """mean F(data) - mean F(chain), and P(h = 1 | v) of both; the gradient by hand, in one product for both.
 
-    Autograd's own takes as many products, on data and chain apart, and passes over (B, H) numbers more than twice as often.
+    With u = v - m and f = d + u'W:   F = -a'u - sum_j [softplus(f_j) - f_j / 2] + const,   dF/dW = -u (sigmoid(f) - 1/2)'.
     """
 
     @staticmethod
-    def forward(ctx, data, chain, weight, visible, hidden):
-        v = torch.cat([data, chain.to(data.dtype)])
-        field = torch.addmm(hidden, v, weight)
+    def forward(ctx, data, chain, mean, weight, visible, hidden):
+        u = torch.cat([data, chain.to(data.dtype)]).sub_(mean)
+        field = torch.addmm(hidden, u, weight)
         chances = field.sigmoid()
-        share = torch.full_like(v[:, 0], 1 / len(data))
+        share = torch.full_like(u[:, 0], 1 / len(data))
         share[len(data) :] = -1 / len(chain)
-        ctx.save_for_backward(v, chances, share)
+        ctx.save_for_backward(u, chances, share)
         ctx.mark_non_differentiable(chances)
-        return -(share @ (v @ visible + softplus(field).sum(1))), chances
+        return -(share @ (u @ visible + softplus(field).sum(1) - field.sum(1) / 2)), chances
 
     @staticmethod
     def backward(ctx, slope, _):
-        v, chances, share = ctx.saved_tensors
+        u, chances, share = ctx.saved_tensors
         share = share * -slope
-        means = chances * share[:, None]
-        return None, None, v.T @ means, share @ v, means.sum(0)
+        means = (chances - 0.5).mul_(share[:, None])
+        return None, None, None, u.mT @ means, share @ u, means.sum(0)
