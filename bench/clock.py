@@ -42,8 +42,17 @@ def fit_step(
 
 
 def fitted(model: Any, x: Any, **recipe: Any) -> Any:
-    """The model after a few steps with nothing held out, clipped or scheduled: what every arm does, and no more."""
-    plain = {"valid": 0.0, "clip": 0.0, "schedule": "constant", "warmup": 0, "quiet": True, "device": "cpu"}
+    """The model after a few steps with nothing held out, clipped, averaged or scheduled: what every arm does, and no more."""
+    plain = {
+        "valid": 0.0,
+        "clip": 0.0,
+        "schedule": "constant",
+        "warmup": 0,
+        "ema": 0.0,
+        "optimizer": "adam",
+        "quiet": True,
+        "device": "cpu",
+    }
     return model.fit(x, **(plain | recipe))
 
 

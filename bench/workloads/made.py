@@ -69,7 +69,7 @@ def pytorch_generative() -> Callable[[], Any] | None:
 
 def rows(setting: Setting) -> Iterator[Row]:
     x, source = bits(5_000)
-    model = fitted(pf.MADE(hidden=(HIDDEN,)), x, steps=50)
+    model = fitted(pf.MADE(hidden=(HIDDEN,), residual=False), x, steps=50)
     order = range(PIXELS)
     bare, other = Bare(model.net), pytorch_generative()
 

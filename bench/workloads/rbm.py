@@ -56,6 +56,7 @@ def ours(x: np.ndarray) -> Any:
         beta1=0.0,
         schedule="constant",
         valid=0.0,
+        ema=0.0,
         quiet=True,
         device="cpu",
     )

@@ -68,7 +68,7 @@ def dataloader(x: Tensor) -> None:
 
 def ours(x: np.ndarray, epochs: int = 1) -> Any:
     model = pf.VAE(latent=LATENT, hidden=(HIDDEN,), net="mlp")
-    return model.fit(x, epochs=epochs, batch=BATCH, lr=RATE, valid=0.0, quiet=True, device="cpu")
+    return model.fit(x, epochs=epochs, batch=BATCH, lr=RATE, valid=0.0, ema=0.0, quiet=True, device="cpu")
 
 
 def pythae(x: np.ndarray) -> tuple[Callable[[], nn.Module], Callable[[], None]] | None:

@@ -65,9 +65,7 @@ class RBM(Energy):
         if given:
             self.visible_slope = nn.Parameter(torch.zeros(given, space.size))  # V
             self.hidden_slope = nn.Parameter(0.01 * noise.normal(given, self.hidden))  # U
-        self.register_buffer(
-            "base", torch.zeros(space.size)
-        )  # log-odds of each bit in the data: where annealing starts
+        self.register_buffer("base", torch.zeros(space.size))  # log-odds of m: where annealing starts
         # A persistent chain rests in its hidden bits: one matrix product fewer a step than in its visible ones.
         self.register_buffer("resting", torch.zeros(self.chains, self.hidden), persistent=False)
 
@@ -96,7 +94,7 @@ class RBM(Energy):
 
     def loss(self, x, given=None):
         x, machine = x.flatten(1), self.machine(given)
-        if given is not None:  # a persistent chain belongs to one condition, so here each starts at an example of its own
+        if given is not None:  # a persistent chain would belong to one condition: here each starts at its example
             fantasy = BlockGibbs(self.sweeps).step(x, machine)
             return machine.energy(x).mean() - machine.energy(fantasy).mean()
         learning = self.base.sigmoid(), self.weight, self.visible_bias, self.hidden_bias
