@@ -51,4 +51,4 @@ docs: $(VENV)/ready-docs
 	$(RUN) -m sphinx -W -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) demo docs/_build
+	rm -rf $(VENV) .bench-venv demo docs/_build bench/out
