@@ -9,6 +9,7 @@ Rows are drawn in blocks that each have a generator state of their own; the glob
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -58,7 +59,8 @@ class Stream:
         out = torch.empty(blocks * size, *shape, device=self.device, dtype=self.dtype)
         used = self.start - first * size + n
         # On a CPU the numbers of a block come in sequence (normals in groups of 16), so the tail that nobody asked for is left out.
-        stop = min(len(out), -(-used // 16) * 16) if torch.device(self.device).type == "cpu" else len(out)
+        rows = 16 // math.gcd(16, math.prod(shape)) if fill == "normal_" else 1
+        stop = -(-used // rows) * rows if torch.device(self.device).type == "cpu" else len(out)
         for b in range(blocks):
             self.generator.manual_seed(mix(self.seed, self.step, call, first + b))
             getattr(out[b * size : min((b + 1) * size, stop)], fill)(generator=self.generator)

@@ -18,6 +18,7 @@ from pushforward.maths.heads import (
     LogisticMixture,
     Missing,
     Product,
+    Whole,
     log_scale,
     of,
 )
@@ -287,6 +288,35 @@ def test_equal_heads_are_one_call(monkeypatch):
     monkeypatch.setattr(Bernoulli, "log_prob", lambda self, x, p: calls.append(x.shape) or plain(self, x, p))
     Product([Bernoulli(), Categorical(3), Bernoulli(), Bernoulli()]).log_prob(torch.zeros(2, 4), torch.zeros(2, 6))
     assert calls == [(2, 3)]
+
+
+def test_many_bits_at_once_are_the_sum_over_bits():
+    generator = torch.Generator().manual_seed(0)
+    p = (4 * torch.randn(3, 7, generator=generator, dtype=torch.float64)).requires_grad_()
+    x = torch.randint(2, (3, 7), generator=generator)
+    event = Product([Bernoulli()] * 7)
+    torch.testing.assert_close(event.log_prob(x, p), event.log_probs(x, p).sum(1))
+    soft = torch.rand(3, 7, generator=generator, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(event.log_prob, (soft, p)) and torch.autograd.gradgradcheck(
+        event.log_prob, (soft, p)
+    )
+    one = x[:1].double()  # a row against many parameters
+    torch.testing.assert_close(event.log_prob(one, p), event.log_probs(one.expand(3, 7), p).sum(1))
+    torch.testing.assert_close(event.log_prob(x, 300 * p), event.log_probs(x, 300 * p).sum(1))
+
+
+def test_of_a_cell_with_a_gap_only_its_presence_is_told():
+    columns = (column(missing=True), column(), column(discrete=True, size=4, missing=True))
+    table = space("table", 3, columns=columns)
+    event = of(table)
+    p = torch.randn(5, event.total, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    whole = Whole(table, event)
+    x = event.sample(whole(p), torch.rand(5, 3, generator=torch.Generator().manual_seed(1)))
+    assert not torch.isnan(x).any() and (x[:, 2] < 3).all()
+    nothing = torch.zeros(5, 3, dtype=torch.bool)
+    there = torch.stack([torch.sigmoid(-p[:, 0]), torch.ones(5), 1 - p[:, 5:].softmax(1)[:, 3]], 1)
+    torch.testing.assert_close(whole.told(x, nothing, p).exp(), there.double())
+    torch.testing.assert_close(whole.told(x, ~nothing, p), event.log_probs(x, p))
 
 
 def test_an_event_takes_axes_before_the_variables_and_half_precision():

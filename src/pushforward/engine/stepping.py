@@ -42,7 +42,8 @@ def optimizer(recipe: Recipe, weights: list[nn.Parameter]) -> torch.optim.Optimi
         )
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(weights, lr=recipe.lr, alpha=0.99, weight_decay=recipe.decay, foreach=True)
-    return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1, weight_decay=recipe.decay, foreach=True)
+    how = {"fused": True} if fused else {"foreach": True}
+    return torch.optim.SGD(weights, lr=recipe.lr, momentum=recipe.beta1, weight_decay=recipe.decay, **how)
 
 
 def schedule(recipe: Recipe, step: int, progress: float) -> float:

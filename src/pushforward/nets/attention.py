@@ -192,13 +192,13 @@ class Transformer(nn.Module):
         h = h + self.trunk.positions[begin:end]
         for weights, slot, (keys, values) in zip(state.weights, slots, past, strict=True):
             gain, shift, w_qkv, b_qkv, w_mix, b_mix, gain_2, shift_2, w_up, b_up, w_down, b_down = weights
-            qkv = F.linear(F.layer_norm(h, (width,), gain, shift), w_qkv, b_qkv)
+            qkv = F.linear(torch.layer_norm(h, (width,), gain, shift), w_qkv, b_qkv)
             # (B, N, 3W) -> (3, B, H, N, d)
             qkv = qkv.view(batch, count, 3, self.trunk.heads, -1).permute(2, 0, 3, 1, 4)
             slot.copy_(qkv[1:])
             found = F.scaled_dot_product_attention(qkv[0], keys, values, seen, is_causal=begin == 0 and count > 1)
             h = h + F.linear(found.transpose(1, 2).reshape(batch, count, width), w_mix, b_mix)
-            inner = F.gelu(F.linear(F.layer_norm(h, (width,), gain_2, shift_2), w_up, b_up), approximate="tanh")
+            inner = F.gelu(F.linear(torch.layer_norm(h, (width,), gain_2, shift_2), w_up, b_up), approximate="tanh")
             h = h + F.linear(inner, w_down, b_down)
         state.filled = end
         return self.head(self.trunk.norm(h[:, -1]))

@@ -28,12 +28,30 @@ from ..errors import Usage
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": F.silu, "elu": F.elu, "gelu": F.gelu}
 
 
+class Baked(torch.autograd.Function):
+    """A weight that is zero where its mask is; so is its gradient."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(weight: Tensor, mask: Tensor) -> Tensor:
+        return weight.view_as(weight)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx, slope):
+        return slope * ctx.saved_tensors[0], None
+
+
 class MaskedLinear(nn.Linear):
     """A linear layer whose weight is zero, and stays zero, where its mask (out, in) is.
 
-    The product with the mask stands in the graph only while the weight learns: it is the mask of the gradient, and being part
-    of the graph it survives copies, sharding and compilation, which a hook does not. Adam and its kin (anything that works
-    element by element) then never move a masked weight, so that without a graph the weight is used as it is.
+    What the mask hides is zero in the weight itself, so that the mask has to meet the gradient alone. It stands in the graph,
+    where it survives copies, sharding and compilation, which a hook does not. Adam and its kin (anything that works element by
+    element) then never move a masked weight.
 
     >>> layer = MaskedLinear(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
     >>> layer.weight[0, 1].item()
@@ -61,7 +79,7 @@ class MaskedLinear(nn.Linear):
         if mask is not None:
             weight = weight * mask
         elif weight.requires_grad and torch.is_grad_enabled():
-            weight = weight * self.mask.to(weight.dtype)
+            weight = Baked.apply(weight, self.mask.to(weight.dtype))
         return F.linear(x, weight, self.bias)
 
     def _load_from_state_dict(self, *args) -> None:
@@ -167,7 +185,8 @@ class MaskedNet(nn.Module):
         return last(self.active(h), out)
 
     def active(self, h: Tensor) -> Tensor:
-        h = self.activation(h)
+        """Of a layer's result, which nothing else needs."""
+        h = h.relu_() if self.activation is torch.relu else self.activation(h)
         return F.dropout(h, self.dropout, self.training) if self.dropout else h
 
     def start(self, n: int, given: Tensor | None = None, order: Tensor | None = None) -> Partial:

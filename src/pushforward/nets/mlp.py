@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import Usage, did_you_mean
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
+    "relu": lambda: nn.ReLU(inplace=True),  # a linear layer or a norm needs its own result no more
     "leaky": lambda: nn.LeakyReLU(0.2),  # the slope of DCGAN
     "elu": nn.ELU,
     "silu": nn.SiLU,

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
@@ -117,6 +118,17 @@ def test_completion_of_a_gaussian_is_the_conditional_gaussian():
     )
     assert torch.allclose(drawn.T.cov(), spread, atol=0.12 * float(spread.diagonal().max()))
     assert (model.completion_["ess"] > 1).all()
+
+
+def test_a_gap_is_filled_with_a_value():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"number": rng.normal(size=400), "code": rng.choice(list("abc"), 400)})
+    frame.loc[::2, "number"], frame.loc[::3, "code"] = np.nan, None
+    model = pf.VAE(latent=2, hidden=(16,)).fit(frame, steps=200, quiet=True)
+    assert model.sample(300, seed=0).isna().any().all()
+    filled = model.complete(frame, seed=0)
+    assert not filled.isna().any().any()
+    assert filled["code"][frame["code"].notna()].equals(frame["code"].dropna())
 
 
 def test_it_learns_the_digits():

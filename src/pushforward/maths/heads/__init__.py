@@ -14,7 +14,7 @@ With uniform u, `icdf` makes every model with a head a pushforward of uniforms; 
 
 from .continuous import Gaussian, GaussianMixture, Logistic
 from .discrete import Bernoulli, Categorical
-from .event import Missing, Product, of
+from .event import Missing, Product, Whole, of
 from .head import Head, log_scale, wide
 from .lattice import LatticeMixture, LogisticMixture
 
@@ -29,6 +29,7 @@ __all__ = [
     "LogisticMixture",
     "Missing",
     "Product",
+    "Whole",
     "log_scale",
     "of",
     "wide",

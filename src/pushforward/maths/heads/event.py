@@ -118,6 +118,8 @@ class Product(nn.Module):
         return self.each(lambda head, x, p: head.log_prob(cast(Tensor, x), p), x, p)
 
     def log_prob(self, x: Tensor, p: Tensor) -> Tensor:
+        if len(self.kinds) == 1:
+            return self.kinds[0].log_prob_all(x, wide(p).unflatten(-1, (len(self.heads), self.widths[0])))
         return self.log_probs(x, p).sum(-1)
 
     def cdf(self, x: Tensor, p: Tensor) -> Tensor:
@@ -148,6 +150,34 @@ class Product(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{sum(head == kind for head in self.heads)} x {kind}" for kind in self.kinds)
+
+
+class Whole:
+    """Parameters p (..., total) under which no cell is missing: those that give missing cells a chance become minus infinity."""
+
+    def __init__(self, space: Any, head: Product, device: torch.device | str = "cpu"):
+        spots = torch.zeros(head.total, dtype=torch.bool)
+        for d, column in enumerate(space.columns):
+            if column.missing:
+                # A code's last value stands for missing; a number has a logit for it, its first parameter.
+                spots[head.starts[d] + (column.size - 1 if isinstance(head.heads[d], Categorical) else 0)] = True
+        self.head, self.spots = head, spots.to(device)
+        self.each = self.spots.split(list(head.widths))
+        self.maybe = torch.stack([own.any() for own in self.each])  # (D,) variables that can be missing
+
+    def __call__(self, p: Tensor) -> Tensor:
+        return p.masked_fill(self.spots, -inf)
+
+    def told(self, x: Tensor, known: Tensor, p: Tensor) -> Tensor:
+        """Of a known cell log p(x), of another log P(it is not missing): x, known (..., D) -> (..., D)."""
+        nats = self.head.log_probs(x, p) * known
+        if not bool((self.maybe & ~known).any()):
+            return nats
+        # What any value that is there loses by p as against by parameters that know of no missing cells.
+        there = self(p)
+        value = self.head.mode(there)
+        chance = self.head.log_probs(value, p) - self.head.log_probs(value, there)
+        return torch.where(known | ~self.maybe, nats, chance)
 
 
 def of(

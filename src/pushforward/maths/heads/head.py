@@ -25,6 +25,10 @@ class Head(ABC):
     def log_prob(self, x: Tensor, p: Tensor) -> Tensor:
         """log p(x) in nats."""
 
+    def log_prob_all(self, x: Tensor, p: Tensor) -> Tensor:
+        """The sum over the last axis of x, where it costs less than its terms."""
+        return self.log_prob(x, p).sum(-1)
+
     @abstractmethod
     def cdf(self, x: Tensor, p: Tensor) -> Tensor:
         """P(X <= x)."""

@@ -21,11 +21,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ...maths.heads import Categorical, Product
+from ...maths.heads import Product, Whole
 from ...maths.unroll import Incremental, encode, is_prefix, unroll
 from ...model import Model
 from ...noise import uniform
-from ...space import Space
 
 Order = Sequence[int]
 HELD = 1 << 25  # parameters that completion holds at once, about
@@ -98,7 +97,7 @@ class Autoregressive(Model):
         x, known = x.flatten(1), known.flatten(1)
         u, out, choices = self.uniforms(len(x)), x.clone(), None
         ess = torch.full((len(x),), float(samples))
-        whole = Whole.of(self.chart.space, self.head, x.device)
+        whole = Whole(self.chart.space, self.head, x.device)
         unsure = (~known & whole.maybe).any(1)
         for rows, orders in self.ways(known):
             exact = known[rows].all(1) if len(orders) > 1 else is_prefix(known[rows], orders[0]) & ~unsure[rows]
@@ -133,7 +132,7 @@ class Autoregressive(Model):
         size = max(1, min(4096, HELD // self.head.total) // len(x))
         for order, share in zip(orders, u.tensor_split(len(orders), 1), strict=True):
             model = self.under(order)
-            through = whole.seen_in(model, order)
+            through = seen_whole(model, whole, order)
             for some in share.split(size, 1):
                 times = some.shape[1]
                 o, g = known.repeat_interleave(times, 0), None if given is None else given.repeat_interleave(times, 0)
@@ -143,32 +142,6 @@ class Autoregressive(Model):
                 found.append(y.unflatten(0, (-1, times)))
                 nats.append((self.head.log_prob(y, p) - drawn).unflatten(0, (-1, times)))
         return torch.cat(found, 1), torch.cat(nats, 1).softmax(1)
-
-
-class Whole:
-    """Parameters under which no cell is missing: those that give missing cells a chance become minus infinity."""
-
-    def __init__(self, spots: Tensor, widths: Sequence[int]):
-        self.spots, self.each = spots, spots.split(list(widths))
-        self.maybe = torch.stack([own.any() for own in self.each])
-
-    @classmethod
-    def of(cls, space: Space, head: Product, device: torch.device) -> Whole:
-        spots = torch.zeros(head.total, dtype=torch.bool)
-        for d, column in enumerate(space.columns):
-            if column.missing:
-                # A code's last value stands for missing; a number has a logit for it, its first parameter.
-                spots[head.starts[d] + (column.size - 1 if isinstance(head.heads[d], Categorical) else 0)] = True
-        return cls(spots.to(device), head.widths)
-
-    def __call__(self, p: Tensor) -> Tensor:
-        return p.masked_fill(self.spots, -inf)
-
-    def seen_in(self, model: Any, order: Order) -> Any:
-        """The model with such parameters."""
-        if not bool(self.maybe.any()):
-            return model
-        return Stepwise(model, self, order) if isinstance(model, Incremental) else Full(model, self, order)
 
 
 class Full:
@@ -189,6 +162,13 @@ class Stepwise(Full):
 
     def step(self, state: Any, t: int, value: Tensor | None) -> Tensor:
         return self.model.step(state, t, value).masked_fill(self.whole.each[self.order[t]], -inf)
+
+
+def seen_whole(model: Any, whole: Whole, order: Order) -> Any:
+    """The model with parameters under which no cell is missing."""
+    if not bool(whole.maybe.any()):
+        return model
+    return Stepwise(model, whole, order) if isinstance(model, Incremental) else Full(model, whole, order)
 
 
 def take(given: Tensor | None, rows: Tensor) -> Tensor | None:

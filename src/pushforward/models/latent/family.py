@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...maths.heads import Whole
 from ...model import Model
 from ...noise import normal, uniform
 
@@ -65,15 +66,25 @@ class Latent(Model):
     def weigh(
         self, x: Tensor, given: Tensor | None, samples: int, known: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Importance samples z (K, B, L) ~ q(z | x) and log p(x, z) / q(z | x) (K, B); of the known variables alone, if told which."""
+        """Importance samples z (K, B, L) ~ q(z | x) and log p(x, z) / q(z | x) (K, B).
+
+        Told which variables are known, it is p(these, z), and that no other cell is missing: what fills a gap is a value.
+        """
         mu, log_var = self.posterior(x, given)
         noise = normal(len(x), samples, mu.shape[1]).to(mu).movedim(1, 0)
         z = mu + (0.5 * log_var).exp() * noise
         log_q = -0.5 * (noise**2 + log_var + log(2 * pi)).sum(-1)
         log_p = -0.5 * (z**2 + log(2 * pi)).sum(-1)
-        per = [self.head.log_probs(x.flatten(1), self.likelihood(one, given)) for one in z]
-        log_x = torch.stack([(p if known is None else p * known.flatten(1)).sum(1) for p in per])
+        ps = (self.likelihood(one, given) for one in z)
+        if known is None:
+            log_x = torch.stack([self.head.log_prob(x.flatten(1), p) for p in ps])
+        else:
+            whole, known = self.whole(), known.flatten(1)
+            log_x = torch.stack([whole.told(x.flatten(1), known, p).sum(1) for p in ps])
         return z, log_x + log_p - log_q
+
+    def whole(self) -> Whole:
+        return Whole(self.chart.space, self.head, self.device)
 
     def _evidence(self, x, given=None, samples: int = 64):
         _, weights = self.weigh(x, given, samples)
@@ -99,4 +110,4 @@ class Latent(Model):
         u = uniform(len(x), 1).to(x.device)
         chosen = torch.searchsorted(shares.T.cumsum(1).contiguous(), u).clamp(max=samples - 1)[:, 0]
         z = z[chosen, torch.arange(len(x), device=x.device)]
-        return self.head.sample(self.likelihood(z, given), self.fresh(len(x)))
+        return self.head.sample(self.whole()(self.likelihood(z, given)), self.fresh(len(x)))
