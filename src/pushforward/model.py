@@ -186,7 +186,9 @@ class Model(Fields):
             raise BadData(
                 f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits."
             )
-        first = examples.take(torch.arange(min(len(examples), 1 << 16))) if examples else (None, None)
+        # A chart of codes has no constants to find, and a look at the first examples is all that `prime` needs.
+        needed = 1 << 16 if space.kind in ("real", "table") or self.coordinates == "continuous" else 8192
+        first = examples.take(torch.arange(min(len(examples), needed))) if examples else (None, None)
         chart = Chart.of(space, self.coordinates, space.blank() if first[0] is None else first[0])
         given_chart = None
         if given_space is not None:

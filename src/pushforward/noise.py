@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,64 +32,58 @@ def mix(*numbers: int) -> int:
     return z >> 1
 
 
-@dataclass
 class Stream:
-    """Where we are in the sequence of draws, and where the numbers are to live."""
+    """Where we are in the sequence of draws, and where the numbers are to live. Inside `with` it is the open one."""
 
-    seed: int
-    step: int = 0
-    start: int = 0  # the global number of row 0
-    device: torch.device | str = "cpu"
-    dtype: torch.dtype = torch.float32
-    call: int = 0
-    generator: torch.Generator = field(init=False)
-
-    def __post_init__(self):
-        self.generator = torch.Generator(device=self.device)
-
-    @property
-    def block(self) -> int:
+    def __init__(
+        self,
+        seed: int,
+        step: int = 0,
+        start: int = 0,  # the global number of row 0
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.seed, self.step, self.start, self.device, self.dtype, self.call = seed, step, start, device, dtype, 0
+        self.cpu = torch.device(device).type == "cpu"
         # Seeding costs microseconds on a CPU and a kernel launch on a GPU.
-        return 64 if torch.device(self.device).type == "cpu" else 4096
+        self.block = 64 if self.cpu else 4096
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        return torch.Generator(device=self.device)
 
     def draw(self, fill: str, n: int, shape: tuple[int, ...]) -> Tensor:
-        call, self.call = self.call, self.call + 1
-        size, first = self.block, self.start // self.block
-        blocks = (self.start + n - 1) // size - first + 1 if n else 0
-        out = torch.empty(blocks * size, *shape, device=self.device, dtype=self.dtype)
-        used = self.start - first * size + n
+        call, size = self.call, self.block
+        self.call = call + 1
+        first, skipped = divmod(self.start, size)
+        used = skipped + n if n else 0
         # On a CPU the numbers of a block come in sequence (normals in groups of 16), so the tail that nobody asked for is left out.
-        rows = 16 // math.gcd(16, math.prod(shape)) if fill == "normal_" else 1
-        stop = -(-used // rows) * rows if torch.device(self.device).type == "cpu" else len(out)
-        for b in range(blocks):
-            self.generator.manual_seed(mix(self.seed, self.step, call, first + b))
-            getattr(out[b * size : min((b + 1) * size, stop)], fill)(generator=self.generator)
-        return out[used - n : used]
+        group = size if not self.cpu else 16 // math.gcd(16, math.prod(shape)) if fill == "normal_" else 1
+        rows = -(-used // group) * group
+        out = torch.empty(rows, *shape, device=self.device, dtype=self.dtype)
+        for row in range(0, rows, size):
+            self.generator.manual_seed(mix(self.seed, self.step, call, first + row // size))
+            getattr(out[row : row + size], fill)(generator=self.generator)
+        return out if used == n == rows else out[used - n : used]
+
+    def __enter__(self) -> Stream:
+        self.token = _stream.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _stream.reset(self.token)
 
 
 _stream: ContextVar[Stream | None] = ContextVar("stream", default=None)
-
-
-@contextmanager
-def stream(
-    seed: int,
-    step: int = 0,
-    start: int = 0,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Iterator[Stream]:
-    """Open a private stream of noise: `with noise.stream(seed=0): normal(3, 2)`."""
-    token = _stream.set(Stream(seed, step, start, device, dtype))
-    try:
-        yield _stream.get()  # type: ignore[misc]
-    finally:
-        _stream.reset(token)
 
 
 def current() -> Stream:
     """The open stream. Without one, a fresh one from torch's global generator, so that a system can be tried by hand."""
     found = _stream.get()
     return found if found is not None else Stream(int(torch.randint(1 << 62, ())))
+
+
+stream = Stream  # `with noise.stream(seed=0): …` opens a private one
 
 
 def normal(n: int, *shape: int) -> Tensor:

@@ -187,7 +187,7 @@ class Run:
                     return "time"
         return "steps"
 
-    def one_step(self) -> Tensor:
+    def one_step(self) -> Tensor | float:
         """One turn of the game; the sum of its losses, still on the device."""
         recipe, model, machine = self.recipe, self.model, self.machine
         rank_batch = self.batch // machine.world
@@ -206,34 +206,34 @@ class Run:
         model.step, model.progress = self.step, min(progress, 1.0)
         rate = recipe.lr * self.slower * schedule(recipe, self.step, model.progress)
         noise.seed_dropout(noise.mix(recipe.seed, self.step, machine.rank))
-        total = torch.zeros((), device=machine.device)
+        total: Tensor | float = 0.0
         for part in range(recipe.accumulate if not model.players else 1):
             share = slice(None) if recipe.accumulate == 1 or model.players else slice(part, None, recipe.accumulate)
             xs, gs = x[share], None if given is None else given[share]
             with noise.stream(noise.mix(recipe.seed, part), self.step, start, machine.device, machine.dtype):
-                total = total + self.turns(
-                    xs, gs, rate, len(xs) / len(x), part == recipe.accumulate - 1 or bool(model.players)
-                )
+                found = self.turns(xs, gs, rate, len(xs) / len(x), part == recipe.accumulate - 1 or bool(model.players))
+                total = found if recipe.accumulate == 1 else total + found
         if self.average is not None:
             warm = min(recipe.ema, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self.average, [p.detach() for p in self.all_weights], 1 - warm)
         return total
 
-    def turns(self, x: Tensor, given: Tensor | None, rate: float, share: float, step_now: bool) -> Tensor:
+    def turns(self, x: Tensor, given: Tensor | None, rate: float, share: float, step_now: bool) -> Tensor | float:
         game = self.model.turn(x, given)
         total: Tensor | float = 0.0
         while True:
             with self.machine.context():
                 move = next(game, None)
             if move is None:
-                return total if isinstance(total, Tensor) else x.new_zeros(())
+                return total
             player, loss = move
             weights = self.weights[player]
             if loss.requires_grad:
                 (loss * share if share < 1 else loss).backward(inputs=weights if self.model.players else None)
             if step_now:
                 self.update(player, weights, rate)
-            total = total + loss.detach() * share
+            told = loss.detach() if share == 1 else loss.detach() * share
+            total = told if isinstance(total, float) else total + told
 
     def update(self, player: str, weights: list[nn.Parameter], rate: float) -> None:
         self.machine.average(weights)
@@ -243,7 +243,8 @@ class Run:
         for group in opt.param_groups:
             group["lr"] = rate
         opt.step()
-        opt.zero_grad(set_to_none=True)
+        for weight in weights:  # opt.zero_grad does it by way of a profiler's and a compiler's hooks
+            weight.grad = None
 
     def indices(self) -> Tensor:
         """The examples of this step: a window on the endless sequence of shuffled epochs, this process's part of it."""

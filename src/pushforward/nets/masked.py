@@ -31,15 +31,10 @@ ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "silu": F.silu, "elu": F.
 class Baked(torch.autograd.Function):
     """A weight that is zero where its mask is; so is its gradient."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(weight: Tensor, mask: Tensor) -> Tensor:
+    def forward(ctx, weight: Tensor, mask: Tensor) -> Tensor:
+        ctx.save_for_backward(mask)
         return weight.view_as(weight)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        ctx.save_for_backward(inputs[1])
 
     @staticmethod
     def backward(ctx, slope):

@@ -111,11 +111,11 @@ def test_persistent_chains_at_p_stay_there_and_give_the_likelihoods_gradient():
     p_v = (-machine.energy(everything(5))).softmax(0).detach()
     x = everything(5)[[0, 3, 3, 30]].repeat(n // 4, 1)
     with noise.stream(9):
-        model.resting.copy_(h[torch.searchsorted(p_h.cumsum(0), noise.uniform(n).double())])
+        model.resting.copy_(h[torch.searchsorted(p_h.cumsum(0), noise.uniform(n).double())] - 0.5)
     before = model.resting.clone()
     for seed in range(5):
         found = learned(model, x, seed)
-    assert far(p_h, frequencies(model.resting), n) < 4 and (model.resting != before).any()
+    assert far(p_h, frequencies(model.resting + 0.5), n) < 4 and (model.resting != before).any()
     assert gap(found, slope(model, frequencies(x), p_v)) < 0.012
 
 
@@ -129,11 +129,11 @@ def test_renewed_chains_start_at_the_examples():
         .exp()
         .detach()
     )
-    assert far(p, frequencies(model.resting), 20_000) < 4
+    assert far(p, frequencies(model.resting + 0.5), 20_000) < 4
     model.renew = 0.0
-    model.resting.zero_()
+    model.resting.fill_(-0.5)
     learned(model, x)
-    assert far(p, frequencies(model.resting), 20_000) > 10
+    assert far(p, frequencies(model.resting + 0.5), 20_000) > 10
 
 
 def test_a_step_moves_the_chains_of_its_rows_alone():

@@ -96,15 +96,10 @@ class AllBits(torch.autograd.Function):
     By its terms this is the dearest part of a step of a small network: seven passes over (B, D) and as many temporaries.
     """
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(x, p):
+    def forward(ctx, x, p):
+        ctx.save_for_backward(x, p)
         return torch.linalg.vecdot(x, p) - F.softplus(p).sum(-1)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx, slope):

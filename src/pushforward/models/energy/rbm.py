@@ -20,7 +20,7 @@ from ... import noise
 from ...engine import Recipe
 from ...errors import Usage, did_you_mean
 from ...maths import chains
-from ...maths.chains import BaseRates, Bipartite, BlockGibbs, LogZ, bits
+from ...maths.chains import BaseRates, Bipartite, BlockGibbs, LogZ, bits, fire
 from .family import Energy
 
 OBJECTIVES = ("cd", "pcd")
@@ -66,14 +66,14 @@ class RBM(Energy):
             self.visible_slope = nn.Parameter(torch.zeros(given, space.size))  # V
             self.hidden_slope = nn.Parameter(0.01 * noise.normal(given, self.hidden))  # U
         self.register_buffer("base", torch.zeros(space.size))  # log-odds of m: where annealing starts
-        # A persistent chain rests in its hidden bits: one matrix product fewer a step than in its visible ones.
+        # A persistent chain rests in its hidden bits, h - 1/2: one matrix product fewer a step than in its visible ones.
         self.register_buffer("resting", torch.zeros(self.chains, self.hidden), persistent=False)
 
     def prime(self, x, given=None):
         x = x.flatten(1)
         self.base.copy_(torch.logit((x.sum(0) + 0.5) / (len(x) + 1)))
         self.visible_bias.copy_(self.base + self.weight.sum(1) / 2)
-        self.resting.copy_(bits(torch.full_like(self.resting, 0.5)))
+        self.resting.copy_(bits(torch.full_like(self.resting, 0.5))).sub_(0.5)
 
     def unable(self, ability):
         units = min(self.space.size, self.hidden)
@@ -93,20 +93,26 @@ class RBM(Energy):
         return Bipartite(self.weight, visible, hidden)
 
     def loss(self, x, given=None):
-        x, machine = x.flatten(1), self.machine(given)
+        x = x.flatten(1)
         if given is not None:  # a persistent chain would belong to one condition: here each starts at its example
+            machine = self.machine(given)
             fantasy = BlockGibbs(self.sweeps).step(x, machine)
             return machine.energy(x).mean() - machine.energy(fantasy).mean()
         learning = self.base.sigmoid(), self.weight, self.visible_bias, self.hidden_bias
         if self.objective == "cd":
-            return Gap.apply(x, BlockGibbs(self.sweeps).step(x, machine), *learning)[0]
+            return Gap.apply(x, BlockGibbs(self.sweeps).step(x, self.machine()), *learning)[0]
         first = noise.current().start % self.chains  # of several processes, each moves chains of its own
         resting = self.resting[first : first + len(x)]
         with torch.no_grad():
-            fantasy = BlockGibbs(self.sweeps - 1).step(machine.down(resting), machine)
+            fantasy = fire(torch.addmm(self.visible_bias, resting, self.weight.mT))
+            if self.sweeps > 1:
+                fantasy = BlockGibbs(self.sweeps - 1).step(fantasy, self.machine())
         loss, chances = Gap.apply(x, fantasy, *learning)
-        again = noise.uniform(len(resting), 1).to(chances.device) < self.renew
-        resting.copy_(bits(torch.where(again, chances[: len(resting)], chances[len(x) :])))
+        following = chances[len(x) :]
+        if self.renew:
+            again = noise.uniform(len(resting), 1).to(chances.device) < self.renew
+            following = torch.where(again, chances[: len(resting)], following)
+        torch.sub(bits(following), 0.5, out=resting)
         return loss
 
     def _energy(self, x, given=None):
@@ -178,13 +184,13 @@ class Gap(torch.autograd.Function):
         chances = field.sigmoid()
         share = torch.full_like(u[:, 0], 1 / len(data))
         share[len(data) :] = -1 / len(chain)
-        ctx.save_for_backward(u, chances, share)
+        slope = share @ u
+        ctx.save_for_backward(u, chances, share, slope)
         ctx.mark_non_differentiable(chances)
-        return -(share @ (u @ visible + softplus(field).sum(1) - field.sum(1) / 2)), chances
+        return -(slope @ visible + (share @ softplus(field)).sum() - (share @ field).sum() / 2), chances
 
     @staticmethod
-    def backward(ctx, slope, _):
-        u, chances, share = ctx.saved_tensors
-        share = share * -slope
-        means = (chances - 0.5).mul_(share[:, None])
-        return None, None, None, u.mT @ means, share @ u, means.sum(0)
+    def backward(ctx, by, _):
+        u, chances, share, slope = ctx.saved_tensors
+        means = (chances - 0.5).mul_((share * -by)[:, None])
+        return None, None, None, u.mT @ means, slope * -by, means.sum(0)

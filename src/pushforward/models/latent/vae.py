@@ -63,7 +63,7 @@ class VAE(Latent):
         fit, kl = self.terms(x, given)
         weight = self.beta * (min(1.0, self.progress / self.warmup) if self.warmup else 1.0)
         self.notes = {"kl": kl.detach().mean()}
-        return (weight * kl - fit).mean()
+        return (kl - fit if weight == 1 else weight * kl - fit).mean()
 
     def _bound(self, x, given=None):
         fit, kl = self.terms(x, given)
