@@ -62,6 +62,7 @@ def ours(x: np.ndarray) -> Any:
     )
 
 
+@torch.no_grad()
 def pseudo(x: Tensor, weights: Weights) -> float:
     """The mean pseudo log-likelihood, D log sigmoid(F(x with one bit turned) - F(x)), with the same bits turned for all."""
     weight, visible, hidden = weights
@@ -83,12 +84,13 @@ def rows(setting: Setting) -> Iterator[Row]:
 
     there = peer("sklearn") is not None
 
-    @torch.no_grad()
     def check() -> str:
         seen, model = tensor[:5_000].float(), ours(x)
+        with torch.no_grad():
+            machine = model.machine()
         agree(f"{model.outcome_['step']} steps were taken", model.outcome_["step"] == len(x) // BATCH)
         found = {
-            OURS: pseudo(seen, (model.weight, model.visible_bias, model.hidden_bias)),
+            OURS: pseudo(seen, (model.weight, machine.visible, machine.hidden)),
             BARE: pseudo(seen, bare(tensor)),
         }
         if there:

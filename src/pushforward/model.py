@@ -106,6 +106,7 @@ class Model(Fields):
         return super().__getattr__(name)
 
     # ---- learning ------------------------------------------------------------------------------------------------
+    @torch.inference_mode(False)  # whatever stands around the call, this learns
     def fit(
         self,
         x: Any,
@@ -146,7 +147,8 @@ class Model(Fields):
         journal = Journal(folder if machine.rank == 0 else None, quiet or machine.rank > 0, tensorboard)
         try:
             if steps:
-                outcome = play(self, examples, recipe, machine, journal, held, folder, resume, callbacks)
+                with torch.enable_grad():
+                    outcome = play(self, examples, recipe, machine, journal, held, folder, resume, callbacks)
                 self.outcome_ = vars(outcome)
                 if machine.shards:
                     whole = machine.whole(self)

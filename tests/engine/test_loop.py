@@ -43,6 +43,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not():
     assert same(weights(one), weights(two)) and not same(weights(one), weights(three))
 
 
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_learning_does_not_mind_what_stands_around_it(around):
+    alone = Line().fit(X, steps=20, quiet=True)
+    with around():
+        assert same(weights(alone), weights(Line().fit(X, steps=20, quiet=True)))
+
+
 @pytest.mark.parametrize(
     "changes",
     [{}, {"ema": 0.9}, {"accumulate": 2}, {"optimizer": "rmsprop"}, {"schedule": "cosine", "warmup": 5, "clip": 1.0}],
