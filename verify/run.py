@@ -172,10 +172,16 @@ def rbm() -> list[Row]:
     model = pf.RBM(hidden=500).fit(bits, epochs=30, quiet=True)
     seconds = time.monotonic() - began
     nats = -float(np.mean(model.evidence(fixed)))
-    told = {k: v for k, v in model.evidence_.items() if np.ndim(v) == 0}
+    high, low = (-float(np.mean(np.asarray(model.evidence_[end]))) for end in ("low", "high"))
     pf_picture("rbm-digits", model.sample(64, seed=0).reshape(-1, 28, 28))
     return [
-        row("MNIST: RBM-500, estimate by AIS", nats, 100.0, "nats", f"{model!r}, 30 epochs in {seconds:.0f} s; {told}")
+        row(
+            "MNIST: RBM-500, upper end of the bracket",
+            high,
+            100.0,
+            "nats",
+            f"{model!r}, 30 epochs in {seconds:.0f} s; annealed up and down: {low:.2f} … {high:.2f}, estimate {nats:.2f}; test images binarised once",
+        )
     ]
 
 
