@@ -20,7 +20,7 @@ from . import noise, tags
 from .abilities import ABILITIES, KINDS, Ability, Told
 from .data.examples import Examples, spread
 from .data.load import load as load_data
-from .engine import Journal, Machine, Recipe, play
+from .engine import Journal, Lots, Machine, Recipe, play
 from .errors import BadData, Unable, Usage, not_fitted
 from .fields import Fields
 from .saving import claim, save
@@ -41,6 +41,7 @@ class Model(Fields):
     why_not: ClassVar[dict[str, str]] = {}
     small: ClassVar[dict[str, Any]] = {}  # fields of a small one, for trials: the laws and the demo use them
     footprint: ClassVar[Any] = 64  # numbers that a door holds for each variable of an example, about
+    plates: ClassVar[Any] = "N{[x]}; theta -> x"  # the graph of its variables, in the words of graphs/graph.py
 
     def __init_subclass__(cls, **options: Any):
         for name in ("step", "progress", "notes"):
@@ -169,10 +170,12 @@ class Model(Fields):
 
     @torch.no_grad()
     def learn_at_once(self, examples: Examples, seed: int) -> None:
-        x, given = examples.take(torch.arange(len(examples)))
+        lots = Lots(self, examples, seed, SOLVING)
         with noise.stream(seed, SOLVING, 0, self.device, self.dtype):  # not the noise that a bound will be judged with
-            y, g, _ = self.enter(x.to(self.device), None if given is None else given.to(self.device))
-            self.solve(y, g)  # type: ignore[operator]
+            if len(lots) > 1 and hasattr(type(self), "absorb"):
+                self.absorb(lots)  # type: ignore[operator]
+            else:
+                self.solve(*lots.whole())  # type: ignore[operator]
 
     def make(
         self,
@@ -437,9 +440,11 @@ class Model(Fields):
     def save(self, path: str | Path, overwrite: bool = False) -> Path:
         """Write the model as a folder NAME.pf: card, weights, manifest. No pickle."""
         self.check_fitted()
+        if (why := self.unable("save")) is not None:
+            raise Unable(why)
         return save(self, claim(path, overwrite, False))
 
-    summary, _repr_html_, __sklearn_tags__ = tags.summary, tags.html, tags.sklearn_tags
+    summary, graph, _repr_html_, __sklearn_tags__ = tags.summary, tags.graph, tags.html, tags.sklearn_tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_space" in self.__dict__

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import escape
 from typing import Any
+
+from .graphs import Graph
 
 
 def lines(model: Any) -> list[tuple[str, str]]:
@@ -37,6 +40,24 @@ def html(model: Any) -> str:
         for name, value in lines(model)
     )
     return f"<table>{cells}</table>"
+
+
+def graph(model: Any) -> Graph:
+    """The model in plate notation. In a notebook it shows itself; `.svg()`, `.dot()`, `.save(path)`, `.separated(a, b, given)` of it do more."""
+    plates = model.plates
+    found = replace(Graph.read(plates) if isinstance(plates, str) else plates, title=type(model).__name__)
+    condition = model.__dict__.get("_given")
+    if condition is None:
+        return found
+    known = {node.name for node in found.nodes}
+    names = list(condition.names)
+    if not 0 < len(names) <= 3 or known & set(names):
+        names = [next(name for name in ("given", "given (all)", "the condition") if name not in known)]
+    seen = {node.name for node in found.nodes if node.kind == "observed"}
+    # What hangs together with an observed variable by undirected edges depends on the condition with it.
+    groups = found.components(node.name for node in found.nodes)
+    touched = {name for group in groups if group & seen for name in group if found[name].kind != "parameter"}
+    return found.with_parents(names, [node.name for node in found.nodes if node.name in touched])
 
 
 def sklearn_tags(model: Any) -> Any:

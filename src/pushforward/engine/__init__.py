@@ -4,5 +4,6 @@ from .journal import Journal
 from .loop import play
 from .machine import Machine
 from .recipe import Recipe
+from .solving import Lots
 
-__all__ = ["Journal", "Machine", "Recipe", "play"]
+__all__ = ["Journal", "Lots", "Machine", "Recipe", "play"]

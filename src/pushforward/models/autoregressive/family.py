@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...graphs import Graph, chain_rule
 from ...maths.heads import Product, Whole
 from ...maths.unroll import Incremental, encode, is_prefix, unroll
 from ...model import Model
@@ -50,6 +51,15 @@ class Autoregressive(Model):
     def end(self) -> int | None:
         """The token after which an example has ended, where there is one."""
         return None
+
+    @property  # type: ignore[misc]
+    def plates(self) -> Graph:  # type: ignore[override]
+        """The chain rule, in the (first) order of this model."""
+        if "_space" not in self.__dict__:
+            return chain_rule(["x1", "x2", "…", "xD"])
+        order = self.averaged()[0]
+        named = len(self.space.names) == len(order)
+        return chain_rule([self.space.names[t] if named else f"x{t + 1}" for t in order])
 
     # ---- orders --------------------------------------------------------------------------------------------------
     def averaged(self) -> Sequence[Order]:

@@ -21,6 +21,7 @@ from ...model import Model
 class Energy(Model):
     """A model by its energy: what it says of an example is exact up to one constant, and its samples come from chains."""
 
+    plates: ClassVar[Any] = "N{[x]}; theta -- x"
     kinds: ClassVar[dict[str, str]] = {
         "sample": "MCMC",
         "complete": "MCMC",

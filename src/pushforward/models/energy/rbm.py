@@ -49,6 +49,7 @@ class RBM(Energy):
         steps=6000, batch=100, lr=0.05, optimizer="sgd", schedule="linear", valid=0.0, precision="float32"
     )
     spaces: ClassVar[tuple[str, ...]] = ("binary",)
+    plates: ClassVar[Any] = "N{H{(h)}; D{[x]}; h -- x}"
     small: ClassVar[dict[str, Any]] = {"hidden": 16, "burn": 100}
     kinds: ClassVar[dict[str, str]] = {**Energy.kinds, "encode": "P(h = 1 | x)", "decode": "likeliest bits"}
 

@@ -22,6 +22,7 @@ class Flow(Model):
     """A model whose `self.flow` is a bijection from data to Gaussian noise."""
 
     coordinates: ClassVar[str] = "continuous"
+    plates: ClassVar[Any] = "N{(z) <-> [x]}; theta -> x"
     why_not: ClassVar[dict[str, str]] = {
         "bound": "its log_prob is exact.",
         "energy": "it has a normalised log_prob.",

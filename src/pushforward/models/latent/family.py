@@ -22,6 +22,7 @@ from ...noise import normal, uniform
 class Latent(Model):
     """A model with a Gaussian prior over z; a system gives `posterior(x) -> (mu, log_var)` and `likelihood(z) -> parameters`."""
 
+    plates: ClassVar[Any] = "N{(z) -> [x]}; theta -> x; phi ..> z; x ..> z"
     kinds: ClassVar[dict[str, str]] = {
         "encode": "posterior mean",
         "decode": "mean or mode",
