@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 CACHE = 1 << 18  # numbers of a block of features: two megabytes stay in a core's cache
-HELD = 1 << 25  # numbers of features that are kept from step to step
+BLOCK = 1 << 17  # numbers of a block of whitened rows
 
 
 @dataclass
@@ -53,8 +53,15 @@ class Mixture:
         out = x.new_empty(len(x), len(self.means))
         for rows, o in patterns(known):
             nats = self.log_densities(x[rows]) if o.all() else self.split(x[rows], o)[0]
-            out = out.index_copy(0, rows, nats + torch.where(o, torch.log1p(-self.gone), self.gone.log()).sum(1))
+            out = out.index_copy(0, rows, nats + cells(o, self.gone))
         return self.log_weights + out
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x): (N, D) -> (N,)."""
+        joint = self.joint(x).T  # rows last, as `log_densities` has made them
+        top = joint.amax(0)
+        shares = (joint - torch.where(torch.isfinite(top), top, 0.0)).clamp(min=least(joint)).exp()
+        return top + shares.sum(0).log()
 
     def posterior(self, x: Tensor) -> Tensor:
         return self.joint(x).softmax(1)
@@ -62,14 +69,21 @@ class Mixture:
     def log_densities(self, x: Tensor) -> Tensor:
         """log N(x; m_k, S_k) of whole rows: (N, D) -> (N, K)."""
         (k, d), p = self.means.shape, self.whiten
-        centre = self.means.mean(
-            0
-        )  # one product of matrices for all components, so what is common to them is taken off first
+        # One product of matrices for all components, so what is common to them is taken off first. Blocks of rows stay in cache, and lie
+        # last: a sum over a short last axis costs a CPU several times as much.
+        centre = self.means.mean(0)
         x, means = x - centre, self.means - centre
-        if p.ndim == 2:
-            return -0.5 * (((x[:, None] - means) * p) ** 2).sum(2) + p.log().sum(1) - 0.5 * d * log(2 * pi)
-        z = torch.addmm(-(means[:, None] @ p).flatten(), x, p.transpose(0, 1).reshape(d, k * d)).view(-1, k, d)
-        return -0.5 * (z * z).sum(2) + p.diagonal(dim1=1, dim2=2).log().sum(1) - 0.5 * d * log(2 * pi)
+        constant = (p if p.ndim == 2 else p.diagonal(dim1=1, dim2=2)).log().sum(1) - 0.5 * d * log(2 * pi)
+        turn = p.mT.reshape(k * d, d) if p.ndim == 3 else p
+        offset = (p.mT @ means[:, :, None]).flatten()[:, None] if p.ndim == 3 else means
+        squares = []
+        for block in x.split(max(64, BLOCK // (k * d))):
+            if p.ndim == 3:
+                z = torch.addmm(-offset, turn, block.T).view(k, d, -1)
+            else:
+                z = (block.T - offset[:, :, None]) * turn[:, :, None]
+            squares.append((z * z).sum(1))
+        return torch.add(constant, torch.cat(squares, 1).T, alpha=-0.5)
 
     def split(self, x: Tensor, o: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log N(x_o) (N, K); mean (N, K, U) and spread (K, U, U) or (K, U) of the unknown variables, for rows that know the variables o (D,)."""
@@ -122,7 +136,8 @@ class Sums:
 
 class Rows:
     """Examples laid out for EM. log p(k, x) is linear in the features (x, x_i x_j), and so are the sums that the M-step needs:
-    both steps are one product of matrices.
+    both steps are one product of matrices. The features of a block of rows are made anew in each step, in a place that stays in a
+    core's cache: reading them from memory would take longer. Rows lie last there.
     """
 
     def __init__(self, x: Tensor, full: bool):
@@ -133,15 +148,23 @@ class Rows:
         )
         self.partial = [(x[rows], known) for rows, known in patterns(~gone) if not known.all()] if gone.any() else []
         size = max(16, CACHE // (d + len(self.i)))
-        blocks = (x[~gone.any(1)] if self.partial else x).split(size)
-        self.blocks = [self.features(b) for b in blocks] if len(x) * (d + len(self.i)) <= HELD else blocks
-        self.ready = self.blocks is not blocks
+        self.blocks = [block.T.contiguous() for block in (x[~gone.any(1)] if self.partial else x).split(size)]
+        self.place = x.new_empty(d + len(self.i), min(size, len(x)))
 
-    def features(self, x: Tensor) -> Tensor:
-        return torch.cat([x, x[:, self.i] * x[:, self.j]], 1)
+    def features(self, block: Tensor) -> Tensor:
+        """(D, n) -> (F, n)"""
+        d, n = block.shape
+        out = self.place[:, :n] if n == self.place.shape[1] else self.place.new_empty(len(self.place), n)
+        out[:d] = block
+        if len(self.i) == d:
+            torch.mul(block, block, out=out[d:])
+        else:
+            for i, products in enumerate(out[d:].split([*range(d, 0, -1)])):
+                torch.mul(block[i], block[i:], out=products)
+        return out
 
     def coefficients(self, mixture: Mixture) -> tuple[Tensor, Tensor]:
-        """log p(k, x) = c_k + features(x) · t_k:   c (K,)   t (F, K)."""
+        """log p(k, x) = c_k + t_k · features(x):   c (K,)   t (K, F)."""
         m, p, d = mixture.means, mixture.whiten, mixture.means.shape[1]
         logdet = (p if p.ndim == 2 else p.diagonal(dim1=1, dim2=2)).log().sum(1)
         precision = p**2 if p.ndim == 2 else p @ p.mT
@@ -154,33 +177,34 @@ class Rows:
             - 0.5 * d * log(2 * pi)
         )
         curve = (precision if p.ndim == 2 else precision[:, self.i, self.j]) * torch.where(self.i == self.j, -0.5, -1.0)
-        return c, torch.cat([slope, curve], 1).T.contiguous()
+        return c, torch.cat([slope, curve], 1)
 
     def expect(self, mixture: Mixture) -> Sums:
         """The E-step."""
         k, d = mixture.means.shape
         c, t = self.coefficients(mixture)
-        nats, count, sums = c.new_zeros(()), torch.zeros_like(c), c.new_zeros(k, len(t))
+        nats, count, sums = c.new_zeros(()), torch.zeros_like(c), c.new_zeros(k, t.shape[1])
         for block in self.blocks:
-            f = block if self.ready else self.features(block)
-            logits = torch.addmm(c, f, t)
-            top = logits.logsumexp(1, keepdim=True)
-            r = logits.sub_(top).exp_()
-            nats, count = nats + top.sum(), count + r.sum(0)
-            sums.addmm_(r.T, f)
+            f = self.features(block)
+            logits = torch.addmm(c[:, None], t, f)
+            top = logits.amax(0)
+            r = logits.sub_(top).clamp_(min=least(logits)).exp_()
+            total = r.sum(0)
+            nats, count = nats + top.sum() + total.log().sum(), count + r.div_(total).sum(1)
+            sums.addmm_(r, f.T)
         second = sums[:, d:]
         if mixture.spread.ndim == 3:
             second = c.new_zeros(k, d, d)
             second[:, self.i, self.j] = second[:, self.j, self.i] = sums[:, d:]
-        total = Sums(nats, count, sums[:, :d].contiguous(), second, torch.zeros_like(mixture.means))
+        out = Sums(nats, count, sums[:, :d].contiguous(), second, torch.zeros_like(mixture.means))
         for x, known in self.partial:
-            self.add(total, mixture, x, known)
-        return total
+            self.add(out, mixture, x, known)
+        return out
 
     def add(self, total: Sums, mixture: Mixture, x: Tensor, o: Tensor) -> None:
         """The E-step of rows that know the variables o alone."""
         nats, mean, spread = mixture.split(x, o)
-        logits = mixture.log_weights + torch.where(o, torch.log1p(-mixture.gone), mixture.gone.log()).sum(1) + nats
+        logits = mixture.log_weights + cells(o, mixture.gone) + nats
         top = logits.logsumexp(1, keepdim=True)
         r = (logits - top).exp()
         count = r.sum(0)
@@ -221,6 +245,11 @@ def improved(sums: Sums, old: Mixture, reg: float, spherical: bool) -> Mixture:
     )
 
 
+def least(logits: Tensor) -> float:
+    """Below this an exponential is no normal number, and takes a processor ten times as long."""
+    return log(torch.finfo(logits.dtype).tiny) + 1
+
+
 def whitener(spread: Tensor) -> Tensor:
     """P with S^-1 = P P'."""
     if spread.ndim == 2:
@@ -250,3 +279,13 @@ def pick(shares: Tensor, u: Tensor) -> Tensor:
 def take(x: Tensor, k: Tensor) -> Tensor:
     """(N, K, D) -> (N, D), component k_n of row n."""
     return x[torch.arange(len(k), device=k.device), k]
+
+
+def cells(known: Tensor, gone: Tensor) -> Tensor:
+    """log P(which cells are missing). Of a variable that never was, nothing is said, so that a gap of it is summed out.
+
+    >>> cells(torch.tensor([[True, False]]), torch.tensor([0.5, 0.0])).round(decimals=2), cells(torch.tensor([False, True]), torch.tensor([[0.5, 0.0]]))
+    (tensor([-0.6900]), tensor([-0.6931]))
+    """
+    lost = torch.where((gone > 0).reshape(-1, gone.shape[-1]).any(0), gone.log(), 0.0)
+    return torch.where(known, torch.log1p(-gone), lost).sum(-1)

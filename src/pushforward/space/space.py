@@ -151,6 +151,8 @@ class Space:
     def check_codes(self, x: Tensor, missing: bool) -> Tensor:
         if x.dtype == torch.bool and self.kind != "tokens":
             return x.view(torch.uint8)
+        if x.dtype in (torch.uint16, torch.uint32):  # torch has no arithmetic of them
+            x = x.to(torch.int64)
         top = {"binary": 2}.get(self.kind, self.levels)
         known = x[~torch.isnan(x)] if x.is_floating_point() else x
         if not missing and len(known.flatten()) < x.numel():

@@ -252,3 +252,62 @@ def test_it_comes_back_from_a_folder(tmp_path):
     again = pf.load(model.save(tmp_path / "m.pf"))
     assert (again.log_prob(x) == model.log_prob(x)).all()
     assert (again.sample(5, seed=0) == model.sample(5, seed=0)).all()
+
+
+@SHAPES
+def test_a_gap_of_what_was_never_missing_is_summed_out(covariance):
+    """The marginal of the same mixture, by scipy."""
+    x = blobs(300)
+    model = GaussianMixture(components=3, covariance=covariance).fit(x, quiet=True)
+    rows, o = torch.tensor(x[:20]), np.array([True, False, True])
+    rows[:, 1] = torch.nan
+    rows[10:, 0] = torch.nan
+    spread = model.spread if covariance == "full" else torch.diag_embed(model.spread)
+    shapes = (spread @ spread.mT).numpy()
+    want = np.zeros(20)
+    for part, known in ((slice(0, 10), o), (slice(10, 20), np.array([False, False, True]))):
+        for w, m, s in zip(model.log_weights.exp().numpy(), model.means.numpy(), shapes, strict=True):
+            want[part] += w * stats.multivariate_normal(m[known], s[np.ix_(known, known)]).pdf(x[:20][part][:, known])
+    np.testing.assert_allclose(model._log_prob(rows), np.log(want), atol=1e-10)
+    np.testing.assert_allclose(model._encode(rows).sum(1), 1, atol=1e-12)
+
+
+def test_many_rows_are_scored_block_by_block_as_one_by_one():
+    for full in (True, False):
+        mixture = some_mixture(k=7, d=4, full=full)
+        x = torch.randn(30000, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        whole = mixture.log_densities(x)
+        assert torch.allclose(mixture.log_densities(x[29990:]), whole[29990:], atol=1e-12)
+        covariance = mixture.spread[3] @ mixture.spread[3].T if full else torch.diag(mixture.spread[3] ** 2)
+        want = stats.multivariate_normal(mixture.means[3].numpy(), covariance.numpy()).logpdf(x[:50].numpy())
+        np.testing.assert_allclose(whole[:50, 3], want, atol=1e-10)
+
+
+def test_fewer_rows_than_variables_have_the_regularised_likelihood_that_is_said():
+    """The covariance of each component is that of its rows plus reg, as a share of the variance of the columns."""
+    x = RNG.normal(size=(6, 20)) * np.arange(1, 21)
+    model = GaussianMixture(components=1, reg=1e-3).fit(x, quiet=True)
+    want = np.cov(x.T, bias=True) + 1e-3 * np.diag(x.var(0))
+    np.testing.assert_allclose((model.spread @ model.spread.mT)[0], want, atol=1e-9 * want.max())
+
+
+@SHAPES
+def test_single_precision_is_enough_for_it(covariance):
+    x = blobs(500).astype(np.float32)
+    model = GaussianMixture(components=4, covariance=covariance, tolerance=0.0, iterations=10).fit(
+        x, precision="float32", quiet=True
+    )
+    assert model.log_prob(x).dtype == np.float32
+    mixture = Mixture(*(getattr(model, name).double() for name in ("log_weights", "means", "spread", "gone")))
+    np.testing.assert_allclose(model.log_prob(x), mixture.log_prob(torch.tensor(x).double()), atol=2e-4)
+    assert np.diff(model.climb_).min() > -1e-5
+
+
+def test_rows_far_from_every_component_are_still_ranked():
+    """Where every exponential underflows: log p is that of the nearest component, not minus infinity."""
+    mixture = some_mixture()
+    far = 1e4 * torch.randn(20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    want = mixture.joint(far).logsumexp(1)
+    assert torch.isfinite(want).all() and torch.allclose(mixture.log_prob(far), want, rtol=1e-12)
+    mixture.log_weights[:] = -torch.inf
+    assert (mixture.log_prob(far) == -torch.inf).all()

@@ -122,12 +122,70 @@ def test_constant_columns():
 def test_what_it_cannot_learn_from_is_said():
     with pytest.raises(BadData, match=r"n_samples=1\)"):
         PCA().fit(np.zeros((1, 3)), quiet=True)
-    with pytest.raises(BadData, match="1 columns have missing cells.*GaussianMixture"):
-        PCA().fit(pd.DataFrame({"a": [1.0, 2.5, np.nan], "b": [0.5, 1.5, 1.0]}), quiet=True)
     with pytest.raises(Usage, match="latent of at least 1"):
         PCA(latent=0).fit(X, quiet=True)
     with pytest.raises(Unable, match="log_prob is exact"):
         PCA(latent=1).fit(X, quiet=True).evidence(X)
+
+
+def gappy(share: float = 0.25) -> pd.DataFrame:
+    x = pd.DataFrame(X, columns=list("abcdef"))
+    return x.mask(np.random.default_rng(1).random(x.shape) < share)
+
+
+def test_gaps_climb_to_where_the_likelihood_of_the_known_is_flat():
+    x = gappy()
+    model = PCA(latent=2, tolerance=1e-13).fit(x, quiet=True)
+    assert np.diff(model.climb_).min() > -1e-11
+    w, s, m = (t.clone().requires_grad_() for t in (model.weights, model.noise, model.mean))
+    c, total = w @ w.T + s * torch.eye(6, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    cells = torch.tensor(x.to_numpy())
+    for row in cells:
+        o = ~torch.isnan(row)
+        if o.any():
+            total = total + torch.distributions.MultivariateNormal(m[o], c[o][:, o]).log_prob(row[o])
+    lost = torch.isnan(cells).double().mean(0)
+    missing = float((torch.isnan(cells) * lost.log() + ~torch.isnan(cells) * torch.log1p(-lost)).sum())
+    assert model.log_prob(x).sum() == pytest.approx(total.item() + missing, abs=1e-7)
+    assert model.climb_[-1] == pytest.approx(total.item() / len(x), abs=1e-7)
+    for slope in torch.autograd.grad(total / len(x), (w, s, m)):
+        assert slope.abs().max() < 1e-4
+
+
+def test_few_gaps_change_little_and_are_drawn_again():
+    x = gappy(0.01)
+    model, whole = PCA(latent=2).fit(x, quiet=True), PCA(latent=2, correction=0).fit(X, quiet=True)
+    np.testing.assert_allclose(covariance(model), covariance(whole), atol=0.05 * float(covariance(whole).max()))
+    assert model.sample(4000, seed=0).isna().to_numpy().mean() == pytest.approx(x.isna().to_numpy().mean(), abs=0.005)
+    assert not model.complete(x, seed=0).isna().any().any()
+    assert model.encode(x).shape == (200, 2)
+
+
+def test_a_gap_of_what_was_never_missing_is_summed_out():
+    model = PCA(latent=2).fit(X, quiet=True)
+    x = torch.tensor(X[:5])
+    x[:, 3] = torch.nan
+    o = torch.arange(6) != 3
+    want = stats.multivariate_normal(model.mean[o].numpy(), covariance(model)[o][:, o].numpy())
+    np.testing.assert_allclose(model._log_prob(x), want.logpdf(X[:5][:, o.numpy()]), atol=1e-9)
+
+
+def test_examples_in_lots_are_as_good_as_in_one_piece(monkeypatch):
+    from pushforward.engine import solving
+
+    whole, few = PCA(latent=2).fit(X, quiet=True), PCA(latent=2).fit(X[:5], quiet=True)
+    monkeypatch.setattr(solving, "LOT", 6 * 2)
+    np.testing.assert_allclose(PCA(latent=2).fit(X, quiet=True).log_prob(X), whole.log_prob(X), atol=1e-9)
+    np.testing.assert_allclose(PCA(latent=2).fit(X[:5], quiet=True).log_prob(X), few.log_prob(X), atol=1e-6)
+    with pytest.raises(BadData, match="takes all rows in memory"):
+        PCA(latent=2).fit(gappy(), quiet=True)
+
+
+def test_single_precision_is_enough_for_single_precision():
+    x = (X + 100).astype(np.float32)
+    model, single = PCA(latent=2).fit(x, quiet=True), PCA(latent=2).fit(x, precision="float32", quiet=True)
+    np.testing.assert_allclose(single.variances, model.variances, rtol=1e-5)
+    np.testing.assert_allclose(single.directions, model.directions, atol=1e-5)
 
 
 def test_it_comes_back_from_a_folder(tmp_path):

@@ -1,29 +1,32 @@
 """A mixture of Gaussians, fitted by expectation–maximisation.   maximise  sum_n log sum_k w_k N(x_n; m_k, S_k)
 
 Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM algorithm", 1977; lecture 003.
-Start: Arthur & Vassilvitskii, "k-means++", SODA 2007, with several candidates for each centre, then a few steps of Lloyd's.
+Start: k-means++ and a few steps of k-means (maths/clusters.py).
 
 EM works on centred columns of variance 1 (spherical: one scale for all), so units of the data do not matter; the mathematics stands
-in maths/gaussians.py. A missing cell is one of the model's outcomes: each component loses each cell with a probability of its own.
+in maths/gaussians.py. A missing cell is one of the outcomes of the model: each component loses each cell with a probability of its own.
+A gap (NaN in a tensor) of a variable that had none when it was fitted is summed out.
+
+`reg` is added to every variance in these units, as a share of the variance of the data: a component with fewer examples than variables,
+or on a single point, keeps a covariance of full rank, with a standard deviation of sqrt(reg) where its examples do not vary.
 
 N rows of D variables, K components:   x (N, D)   log_weights (K,)   means, gone (K, D)   spread, whiten (K, D, D) or (K, D)
 """
 
 from __future__ import annotations
 
-from math import log
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...errors import BadData, Usage, did_you_mean
+from ...maths.clusters import clustered
 from ...maths.gaussians import Mixture, Rows, improved
-from ...noise import generator, normal, uniform
+from ...noise import normal, uniform
 from ...space.charts import moments
 from .family import Classical
 
-SOME = 1 << 14  # rows that k-means looks at
 SHAPES = ("full", "diagonal", "spherical")
 
 
@@ -44,6 +47,7 @@ class GaussianMixture(Classical):
     iterations: int = 200  # steps of EM at most
 
     coordinates: ClassVar[str] = "plain"
+    plates: ClassVar[str] = "N{(z) -> [x]}; theta -> x"
     kinds: ClassVar[dict[str, str]] = {"encode": "posterior of the component"}
     small: ClassVar[dict] = {"components": 3}
     why_not: ClassVar[dict[str, str]] = {
@@ -54,10 +58,7 @@ class GaussianMixture(Classical):
     }
 
     def build(self, space, given=None):
-        if given:
-            raise Usage(
-                "GaussianMixture is not conditional. Fit it on all columns together: complete() then draws some given the others."
-            )
+        self.unconditional(given)
         if self.covariance not in SHAPES:
             raise Usage(
                 f"covariance={self.covariance!r} is not one of {', '.join(SHAPES)}.{did_you_mean(self.covariance, SHAPES)}"
@@ -97,7 +98,7 @@ class GaussianMixture(Classical):
             (self.climb(rows, self.start(y)) for _ in range(self.restarts)), key=lambda end: end[1][-1]
         )
         # The log-likelihood a row of each step, in the units of the data.
-        unit = float((~torch.isnan(y)).double().mean(0) @ scale.log())
+        unit = float((~torch.isnan(y)).to(scale).mean(0) @ scale.log())
         self.climb_ = [nats - unit for nats in self.climb_]
         stretch = scale[:, None] if best.spread.ndim == 3 else scale
         self.put(Mixture(best.log_weights, centre + scale * best.means, stretch * best.spread, best.gone))
@@ -126,15 +127,14 @@ class GaussianMixture(Classical):
     def start(self, x: Tensor) -> Mixture:
         """Round components at the centres of k-means. A gap stands at its column's mean."""
         known, y = ~torch.isnan(x), torch.nan_to_num(x)
-        some = y[torch.randperm(len(y), generator=generator())[:SOME].to(y.device)] if len(y) > SOME else y
-        centres, shares, variance = lloyd(some, seeds(some, self.components))
+        centres, shares, variance = clustered(y, self.components)
         width = torch.full_like(centres, float((variance / x.shape[1]).clamp(min=max(self.reg, 1e-6)).sqrt()))
         lost = (~known).to(y.dtype).mean(0).expand_as(centres)
         return Mixture(shares.log(), centres, torch.diag_embed(width) if self.covariance == "full" else width, lost)
 
     # ---- abilities -----------------------------------------------------------------------------------------------
     def _log_prob(self, x, given=None):
-        return self.mixture.joint(x.flatten(1)).logsumexp(1)
+        return self.mixture.log_prob(x.flatten(1))
 
     def _encode(self, x, given=None):
         return self.mixture.posterior(x.flatten(1))
@@ -147,29 +147,3 @@ class GaussianMixture(Classical):
     def _complete(self, x, known, given=None):
         u, e = uniform(len(x), 1)[:, 0].to(self.means), normal(len(x), self.means.shape[1]).to(self.means)
         return self.mixture.fill(x.flatten(1), known.flatten(1), u, e)
-
-
-def seeds(x: Tensor, k: int) -> Tensor:
-    """k-means++: each next centre is drawn in proportion to the squared distance from those so far; of a few draws the best is kept."""
-    tries = 2 + int(log(k))
-    u = uniform(k, tries).to(x)
-    centres = [x[int(float(u[0, 0]) * len(x))]]
-    near = ((x - centres[0]) ** 2).sum(1)
-    for i in range(1, k):
-        steps = near.cumsum(0)
-        drawn = torch.searchsorted(steps, u[i] * steps[-1], right=True).clamp(max=len(x) - 1)
-        after = torch.minimum(near, torch.cdist(x[drawn], x) ** 2)  # (tries, N)
-        best = int(after.sum(1).argmin())
-        centres.append(x[drawn[best]])
-        near = after[best]
-    return torch.stack(centres)
-
-
-def lloyd(x: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor, Tensor]:
-    """A few steps of k-means: centres (K, D), the share of the rows of each (K,), the mean squared distance to the nearest."""
-    for _ in range(steps):
-        distance, owner = torch.cdist(x, centres).min(1)
-        count = torch.bincount(owner, minlength=len(centres)).to(x)
-        sums = torch.zeros_like(centres).index_add_(0, owner, x)
-        centres = torch.where(count[:, None] > 0, sums / count.clamp(min=1)[:, None], centres)
-    return centres, count.clamp(min=1) / count.clamp(min=1).sum(), (distance**2).mean()

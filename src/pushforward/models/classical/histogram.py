@@ -1,19 +1,22 @@
 """The histogram as a density: p(x) = mass of the cell of x / volume of the cell.
 
 Lectures 001 and 004. With c_i of n examples in cell i of K cells and a pseudo-count a:   mass_i = (c_i + a) / (n + a K).
+    p(x_u | x_o):  the cells that agree with x_o, in proportion to their masses, and uniform inside
 Only cells that were hit are stored, so many columns do not need k^D numbers. A code is a cell of its own (volume 1).
 
-N examples, D variables, C cells that were hit:   x (N, D)   edges (D, k+1)   cells (C, D)   counts (C,)
+N examples of D variables, C cells that were hit:   x (N, D)   bins.edges (D, k+1)   seen.rows (C, D)   seen.counts (C,)
 """
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
+from ...errors import BadData, Usage
+from ...maths.bins import Bins
+from ...maths.tables import Seen, first_row, log_sum
 from ...noise import uniform
 from .family import Classical
 
@@ -23,8 +26,8 @@ class Histogram(Classical):
 
     >>> import numpy as np
     >>> model = Histogram(bins=4).fit(np.array([[0.0], [1.0], [1.0], [4.0]]))
-    >>> model.log_prob(np.array([[1.0], [9.0]])).round(4).tolist()
-    [-0.6931, -inf]
+    >>> model.log_prob(np.array([[1.0], [9.0]])).round(4).tolist(), model.parameters_
+    ([-0.6931, -inf], 3)
     """
 
     bins: int = 20  # k, of each number
@@ -35,102 +38,71 @@ class Histogram(Classical):
         "encode": "a cell is not a latent code.",
         "decode": "a cell is not a latent code.",
         "bound": "its log_prob is exact.",
+        "energy": "its log_prob is exact, and minus that is an energy.",
+        "evidence": "its log_prob is exact.",
     }
 
     def build(self, space, given=None):
-        self.columns_ = kinds(space)
-        d = len(self.columns_)
-        for name, shape in (
-            ("edges", (d, max(self.bins, *self.columns_) + 1)),
-            ("whole", (d,)),
-            ("used", (d,)),
-            ("total", ()),
-        ):
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("cells", torch.zeros(0, d, dtype=torch.long))
-        self.register_buffer("counts", torch.zeros(0, dtype=torch.long))
+        self.unconditional(given)
+        if self.bins < 1 or self.smooth < 0:
+            raise Usage(f"Histogram(bins={self.bins}, smooth={self.smooth}): at least 1 bin and 0 or more are awaited.")
+        self.cut, self.seen = Bins(space, self.bins), Seen(space.size)
 
     def solve(self, x, given=None):
-        x = x.flatten(1).double()
-        for j, size in enumerate(self.columns_):
-            edges, whole = grid(x[:, j], size, self.bins)
-            self.edges[j, : len(edges)], self.edges[j, len(edges) :] = edges, torch.inf
-            self.whole[j], self.used[j] = whole, len(edges) - 1
-        cells, counts = torch.unique(self.cell(x), dim=0, return_counts=True)
-        self.cells, self.counts, self.total = cells, counts, torch.tensor(float(len(x)), dtype=torch.float64)
+        self.absorb([(x, given)])
 
-    def cell(self, x: Tensor) -> Tensor:
-        """(N, D) -> the number of the bin of each value; -1 outside, one past the last bin where missing."""
-        columns = x.T.contiguous()
-        found = torch.searchsorted(self.edges, torch.nan_to_num(columns), right=True).T - 1
-        last = torch.where(self.whole > 0, torch.nan, self.edges.gather(1, self.used.long()[:, None])[:, 0])
-        found = found - (x == last).long()  # the last bin of a number is closed, as everywhere
-        found = torch.where((found >= self.used) | (found < 0), -1, found)
-        return torch.where(torch.isnan(x), self.used.long(), found)
-
-    def volumes(self, cells: Tensor) -> Tensor:
-        """log volume of each cell: the product of its bins' widths; the bin of the missing has width 1."""
-        gone = cells >= self.used
-        at = torch.where(gone, 0, cells).T
-        widths = self.edges.gather(1, at + 1) - self.edges.gather(1, at)
-        return torch.where(gone.T, 1.0, widths).log().sum(0)
-
-    def _log_prob(self, x, given=None):
-        cells = self.cell(x.flatten(1).double())
-        inside = (cells >= 0).all(1)
-        both, index = torch.unique(torch.cat([self.cells, cells]), dim=0, return_inverse=True)
-        counts = torch.zeros(len(both), dtype=torch.float64, device=x.device)
-        counts[index[: len(self.cells)]] = self.counts.double()
-        log_total = log(float(self.total)) if not self.smooth else self.log_total()
-        log_mass = (counts[index[len(self.cells) :]] + self.smooth).log() - log_total
-        return torch.where(inside, log_mass - self.volumes(cells.clamp(min=0)), -torch.inf)
-
-    def log_total(self) -> float:
-        """log(n + a K), with the K of many columns kept in logarithms."""
-        all_cells = log(self.smooth) + float((self.used + self.missing).log().sum())
-        return float(torch.logaddexp(self.total.log(), torch.tensor(all_cells, dtype=torch.float64)))
+    def absorb(self, lots):
+        self.cut.lay(x.flatten(1) for x, _ in lots)
+        self.seen.gather(self.cut.cells(x.flatten(1)) for x, _ in lots)
 
     @property
-    def missing(self) -> Tensor:
-        """1 for a column whose missing cells were counted."""
-        return (self.cells == self.used).any(0).double()
+    def parameters_(self) -> int:
+        """K - 1, the masses that are free: exact, however many digits it has. Only cells that were hit are stored."""
+        return self.cut.grid.size - 1
+
+    @property
+    def log_total(self) -> float:
+        """log(n + a K)"""
+        n = log(int(self.seen.counts.sum()))
+        return log_sum(n, log(self.smooth) + log(self.cut.grid.size)) if self.smooth else n
+
+    # ---- abilities -----------------------------------------------------------------------------------------------
+    def _log_prob(self, x, given=None):
+        cells = self.cut.cells(x.flatten(1))
+        row = self.seen.find(cells)
+        counts = torch.where(row < 0, 0.0, self.seen.counts.to(self.dtype)[row])
+        nats = (counts + self.smooth).log() - self.log_total - self.cut.log_volumes(cells)
+        return torch.where((cells >= 0).all(1), nats, -inf)
 
     def _sample(self, n, given=None):
-        u = uniform(n, 2 + 2 * len(self.columns_)).double()
-        cumulated = self.counts.cumsum(0).double() / self.total
-        cells = self.cells[
-            torch.searchsorted(cumulated, u[:, 0].contiguous(), right=True).clamp(max=len(self.cells) - 1)
-        ]
+        d = len(self.cut.codes)
+        u = uniform(n, 2 + 2 * d).to(self.device).double()
+        cells = self.seen.rows[self.seen.pick(self.seen.counts.double(), u[:, 0])].long()
         if self.smooth:
-            anywhere = (u[:, 2 : 2 + len(self.columns_)] * (self.used + self.missing)).long()
-            fresh = u[:, 1] >= (self.total.log() - self.log_total()).exp()
-            cells = torch.where(fresh[:, None], anywhere, cells)
-        gone = cells >= self.used
-        at = torch.where(gone, 0, cells).T
-        low, high, share = self.edges.gather(1, at), self.edges.gather(1, at + 1), u[:, 2 + len(self.columns_) :].T
-        # Whole numbers of a bin are equally likely: low is half a step below the first of them.
-        values = torch.where(
-            self.whole[:, None] > 0, low + 0.5 + (share * (high - low)).floor(), low + share * (high - low)
+            fresh = u[:, 1].log() < log(self.smooth) + log(self.cut.grid.size) - self.log_total
+            cells = torch.where(fresh[:, None], self.cut.grid.draw(u[:, 1 : 2 + d]).long(), cells)
+        return self.cut.values(cells, u[:, 2 + d :])
+
+    def _complete(self, x, known, given=None):
+        d, known = len(self.cut.codes), known.flatten(1)
+        u = uniform(len(x), 2 + 2 * d).to(self.device).double()
+        cells = self.cut.cells(x.flatten(1))
+        gone = self.seen.rows == torch.tensor(self.lost(), device=self.device)
+        drawn, mass = self.seen.agreeing(cells, known, self.seen.counts.double(), u[:, 0], gone)
+        extra = log(self.smooth) if self.smooth else -inf
+        possible = torch.where(((cells >= 0) | ~known).all(1), extra + self.cut.grid.log_agreeing(cells, known), -inf)
+        if bool((impossible := (mass == 0) & (possible == -inf)).any()):
+            raise BadData(
+                f"The known part of row {first_row(impossible)} lies in cells where no example was, so p(unknown | known) is 0 / 0. "
+                "Take fewer bins or smooth=…; GaussianMixture and KernelDensity complete anywhere."
+            )
+        fresh = u[:, 1] < torch.sigmoid(possible - mass.log())
+        cells = torch.where(
+            fresh[:, None], self.cut.grid.fill(cells, known, u[:, 1 : 2 + d]), self.seen.rows[drawn].long()
         )
-        return torch.where(gone, torch.nan, values.T)
+        return self.cut.values(cells, u[:, 2 + d :])
 
-
-def kinds(space) -> tuple[int, ...]:
-    """Codes of each variable; -1 for whole numbers on a lattice, 0 for a number."""
-    if space.kind == "table":
-        return tuple(c.size if c.discrete else -1 if c.step else 0 for c in space.columns)
-    return ({"real": 0, "binary": 2}.get(space.kind, space.levels),) * space.size
-
-
-def grid(x: Tensor, size: int, bins: int) -> tuple[Tensor, int]:
-    """The edges of one variable's bins, and whether they hold whole numbers."""
-    if size > 0:
-        return torch.arange(size + 1, dtype=torch.float64) - 0.5, 1
-    known = x[~torch.isnan(x)]
-    low, high = float(known.min()), float(known.max())
-    if size < 0:
-        step = -(-(high - low + 1) // bins)
-        return torch.arange(low, high + step + 0.5, step, dtype=torch.float64).clamp(max=high + 1) - 0.5, 1
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    return torch.linspace(low, high, bins + 1, dtype=torch.float64), 0
+    def lost(self) -> list[int]:
+        """The cell of each variable that stands for a missing value; -1 where there is none."""
+        grid = self.cut.grid
+        return [size - 1 if gap else -1 for size, gap in zip(grid.sizes, grid.missing, strict=True)]
