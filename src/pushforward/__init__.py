@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_ROOMS = ("data", "noise", "nets", "maths", "engine", "errors")
+_ROOMS = ("data", "noise", "nets", "maths", "metrics", "graphs", "engine", "lessons", "errors")
 _NAMES = {
     "Model": "model",
     "Recipe": "engine",
@@ -21,6 +21,8 @@ _NAMES = {
     "Diverged": "errors",
     "Problem": "errors",
     "load": "catalogue",
+    "Pushforward": "maths.pushforward",
+    "expect": "metrics",
 }
 
 
@@ -42,6 +44,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from .catalogue import names
+    from .catalogue import names, presets
 
-    return sorted([*_ROOMS, *_NAMES, *names()])
+    return sorted([*_ROOMS, *_NAMES, *names(), *(name.replace("-", "_") for name in presets())])

@@ -114,6 +114,14 @@ class Fields(nn.Module):
                     params |= {f"{name}__{inner}": v for inner, v in value.get_params().items()}
         return params
 
+    def __sklearn_clone__(self) -> Any:
+        from sklearn.base import clone
+
+        twin = type(self)(**{name: clone(value, safe=False) for name, value in self.get_params(deep=False).items()})
+        if "recipe" in vars(self):  # that of a preset
+            vars(twin)["recipe"] = self.recipe
+        return twin
+
     def set_params(self, **values: Any) -> Any:
         for name, value in values.items():
             outer, _, inner = name.partition("__")

@@ -113,7 +113,7 @@ def generator() -> torch.Generator:
 def initialisation(seed: int) -> Iterator[None]:
     """Seed torch's own initialisers and dropout inside, and put the global generator back after."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(mix(seed))
+        seed_dropout(mix(seed))
         yield
 
 

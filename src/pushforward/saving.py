@@ -142,7 +142,7 @@ def unfold(described: Any, find: Callable[[str], type], trust: str | None, folde
         kind = class_of(described["class"], described["module"], find, trust, folder)
         fields = {
             name: unfold(v, find, trust, folder)
-            if isinstance(v, dict) and "class" in v
+            if isinstance(v, dict) and {"class", "module", "fields"} <= set(v)
             else tuple(v)
             if isinstance(v, list)
             else v

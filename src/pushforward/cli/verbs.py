@@ -9,6 +9,7 @@ import typer
 
 from .. import catalogue
 from ..errors import Problem
+from . import lessons
 from .speech import deliver, say, show, table
 from .words import Data, Device, Given, Json, ModelPath, Out, Overwrite, Quiet, Read, Seed
 
@@ -20,6 +21,7 @@ KEYS = {
 app = typer.Typer(help="Deep generative models: draw, score, fill in, encode.", **KEYS)  # type: ignore[arg-type]
 data_app = typer.Typer(help="Built-in data: list them, or write them to a file.", **KEYS)  # type: ignore[arg-type]
 app.add_typer(data_app, name="data")
+app.add_typer(lessons.app, name="lesson")
 
 
 def version(wanted: bool) -> None:
@@ -45,7 +47,7 @@ def model_names(incomplete: str) -> list[str]:
     """Completion of --model, in the letter case that was begun, since shells drop what does not start as typed."""
     return [
         incomplete + name[len(incomplete) :]
-        for name in catalogue.names()
+        for name in (*catalogue.names(), *catalogue.presets())
         if name.lower().startswith(incomplete.lower())
     ]
 

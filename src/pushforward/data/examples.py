@@ -74,6 +74,8 @@ class Examples:
     def take(self, indices: Tensor | Sequence[int] | slice) -> Pair:
         """The examples with these numbers as tensors in the units of the data: (x, given or None)."""
         if isinstance(indices, slice):
+            if isinstance(self.store, Tensors) and indices.step in (None, 1):
+                return self.store.part_of(indices)
             indices = torch.arange(len(self))[indices]
         return self.store.take(torch.as_tensor(indices, dtype=torch.long))
 

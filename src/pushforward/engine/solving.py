@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .. import noise
@@ -42,7 +41,7 @@ class Lots:
         return self.take(0, len(self.examples))
 
     def take(self, start: int, stop: int) -> tuple[Tensor, Tensor | None]:
-        x, given = self.examples.take(torch.arange(start, stop))
+        x, given = self.examples.take(slice(start, stop))
         device = self.model.device
         y, g, _ = self.model.enter(x.to(device), None if given is None else given.to(device))
         return y, g

@@ -22,7 +22,7 @@ from math import log, pi
 import torch
 from torch import Tensor
 
-CACHE = 1 << 18  # numbers of a block of features: two megabytes stay in a core's cache
+CACHE = 1 << 21  # bytes of a block of features: so many stay in a core's cache
 BLOCK = 1 << 17  # numbers of a block of whitened rows
 
 
@@ -147,21 +147,19 @@ class Rows:
             torch.triu_indices(d, d, device=x.device) if full else torch.arange(d, device=x.device).expand(2, -1)
         )
         self.partial = [(x[rows], known) for rows, known in patterns(~gone) if not known.all()] if gone.any() else []
-        size = max(16, CACHE // (d + len(self.i)))
-        self.blocks = [block.T.contiguous() for block in (x[~gone.any(1)] if self.partial else x).split(size)]
-        self.place = x.new_empty(d + len(self.i), min(size, len(x)))
+        whole = x[~gone.any(1)] if self.partial else x
+        size = max(16, CACHE // (x.element_size() * (d + len(self.i))))
+        self.place = x.new_empty(d + len(self.i), min(size, len(whole)))
+        self.blocks = [self.lay(block.T.contiguous(), full) for block in whole.split(size)] if len(whole) else []
 
-    def features(self, block: Tensor) -> Tensor:
-        """(D, n) -> (F, n)"""
+    def lay(self, block: Tensor, full: bool) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
+        """A block of rows (D, n), where its features go (F, n), and what is multiplied with what to be put where."""
         d, n = block.shape
-        out = self.place[:, :n] if n == self.place.shape[1] else self.place.new_empty(len(self.place), n)
-        out[:d] = block
-        if len(self.i) == d:
-            torch.mul(block, block, out=out[d:])
-        else:
-            for i, products in enumerate(out[d:].split([*range(d, 0, -1)])):
-                torch.mul(block[i], block[i:], out=products)
-        return out
+        out = self.place[:, :n]
+        if not full:
+            return block, out, [(block, block, out[d:])]
+        parts = out[d:].split([*range(d, 0, -1)])
+        return block, out, [(block[i], block[i:], part) for i, part in enumerate(parts)]
 
     def coefficients(self, mixture: Mixture) -> tuple[Tensor, Tensor]:
         """log p(k, x) = c_k + t_k · features(x):   c (K,)   t (K, F)."""
@@ -184,8 +182,10 @@ class Rows:
         k, d = mixture.means.shape
         c, t = self.coefficients(mixture)
         nats, count, sums = c.new_zeros(()), torch.zeros_like(c), c.new_zeros(k, t.shape[1])
-        for block in self.blocks:
-            f = self.features(block)
+        for block, f, products in self.blocks:
+            f[:d] = block
+            for one, other, product in products:
+                torch.mul(one, other, out=product)
             logits = torch.addmm(c[:, None], t, f)
             top = logits.amax(0)
             r = logits.sub_(top).clamp_(min=least(logits)).exp_()

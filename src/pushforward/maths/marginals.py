@@ -53,7 +53,7 @@ class Marginals:
         share = (place - low).to(x)
         knots = torch.lerp(ranked[:, low], ranked[:, (low + 1).clamp(max=n - 1)], share)
         levels = torch.special.ndtri(p).to(x)
-        scale = (ranked - ranked.mean(1, keepdim=True)).square().mean(1).sqrt()
+        scale = torch.linalg.vector_norm(ranked - ranked.mean(1, keepdim=True), dim=1) / n**0.5
         scale = torch.where(scale > 0, scale, 1.0)
         rise = levels.diff()
         widths = torch.maximum(knots.diff(), rise * scale[:, None] / STEEPEST)

@@ -364,8 +364,10 @@ def arrange(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
 
 
 def check_finite(x: Tensor, missing: bool) -> None:
+    if not x.is_floating_point() or (not missing and bool(torch.isfinite(x.sum()))):
+        return  # one NaN or infinity and the sum is not finite: no array of booleans is needed to see that
     wrong = torch.isinf(x) if missing else ~torch.isfinite(x)
-    if x.is_floating_point() and bool(wrong.any()):
+    if bool(wrong.any()):
         first = tuple(int(i) for i in wrong.nonzero()[0])
         raise BadData(
             f"x contains NaN or infinity: {int(wrong.sum())} of {x.numel()} values, the first in row {first[0]}, position {first[1:]}. "

@@ -63,21 +63,24 @@ class ICA(Classical):
             raise BadData(
                 f"x has {len(x)} examples (n_samples={len(x)}). ICA needs two at least, for there to be a variance."
             )
-        self.whole(x, "ICA needs whole rows")
         seen = Moments(x.shape[1])
         seen.add(x)
-        unmix = self.turned(x, seen)
+        if bool(torch.isnan(seen.mean).any()):
+            self.whole(x, "ICA needs whole rows")
+        centred = (x - seen.mean.to(x)).T  # (D, N)
+        unmix = self.turned(centred, seen)
         self.mean.copy_(seen.mean)
         self.unmix.copy_(unmix)
         self.mixing.copy_(torch.linalg.inv(unmix))
-        maps = Marginals.of(self._encode(x), self.bins)
+        maps = Marginals.of((self.unmix @ centred).T, self.bins)
         self.knots, self.slopes, self.levels = maps.knots, maps.slopes, maps.levels
 
-    def turned(self, x: Tensor, seen: Moments) -> Tensor:
+    def turned(self, centred: Tensor, seen: Moments) -> Tensor:
         """W: the sources of unit variance, the strongest first. What does not vary is left as it is."""
         white, span = whitening(seen)
-        y = white[:span].to(x) @ (x - seen.mean.to(x)).T
-        rotation, self.steps_, self.turn_ = independent(y, self.tolerance, self.iterations)
+        rotation, self.steps_, self.turn_ = independent(
+            white[:span].to(centred) @ centred, self.tolerance, self.iterations
+        )
         white[:span] = rotation.to(white) @ white[:span]
         mixing = torch.linalg.inv(white)
         signs = mixing.gather(0, mixing.abs().argmax(0, keepdim=True)).sign()[0]
