@@ -193,7 +193,7 @@ class Model(Fields):
             )
         # A chart of codes has no constants to find, and a look at the first examples is all that `prime` needs.
         needed = 1 << 16 if space.kind in ("real", "table") or self.coordinates == "continuous" else 8192
-        first = examples.take(torch.arange(min(len(examples), needed))) if examples else (None, None)
+        first = examples.take(slice(0, needed)) if examples else (None, None)
         chart = Chart.of(space, self.coordinates, space.blank() if first[0] is None else first[0])
         given_chart = None
         if given_space is not None:
