@@ -297,9 +297,15 @@ def test_a_condition_at_fit_is_asked_for_after(shell):
 def test_models_is_the_catalogue(shell):
     code, out, _ = shell("models --json")
     rows = json.loads(out)["models"]
-    assert code == 0 and [row["model"] for row in rows if not row["of"]] == list(catalogue.names()) and rows[0]["can"]["sample"]
+    assert (
+        code == 0
+        and [row["model"] for row in rows if not row["of"]] == list(catalogue.names())
+        and rows[0]["can"]["sample"]
+    )
     assert all(name in shell("models")[1] for name in catalogue.names())
-    assert {row["model"]: row["of"] for row in rows if row["of"]} == {n: p.system for n, p in catalogue.presets().items()}
+    assert {row["model"]: row["of"] for row in rows if row["of"]} == {
+        n: p.system for n, p in catalogue.presets().items()
+    }
     code, out, _ = shell("models vae")
     assert code == 0 and "width of z" in out and "lr=0.001" in out
     refused(shell("models VEA"), 2, "Did you mean 'VAE'?")

@@ -185,27 +185,73 @@ def rbm() -> list[Row]:
     ]
 
 
-def gan() -> list[Row]:
-    """GAN on a ring of eight Gaussians: modes with a sample within three standard deviations, and the share of samples that near."""
-    law = toys.density("eight_gaussians")
-    model = pf.GAN().fit(law.sample(20000, seed=0), steps=6000, seed=0, quiet=True)
-    drawn = model.sample(2500, seed=1)
-    centres = np.asarray(law.centres)
-    distance = np.linalg.norm(drawn[:, None] - centres[None], axis=2)
-    near = distance.min(1) < 3 * law.std
-    modes = len(set(distance.argmin(1)[near]))
-    note = f"{model!r}, {model.outcome_['step']} steps in {model.outcome_['seconds']:.0f} s"
+SEEDS = 10
+
+
+def modes(name: str, what: str) -> list[Row]:
+    """The default GAN on separate Gaussians of the plane, ten seeds: how many of them find all modes and draw at least 95 % within 3 sigma
+    of one. A mode is found if it has a tenth of its share of 2,500 draws. The divergences are by a histogram of 200,000 draws with cells of
+    half a sigma, half a draw added to each cell; their floor is what as many draws of the truth itself give."""
+    law = toys.density(name)
+    x, centres = law.sample(20000, seed=0), np.asarray(law.centres)
+    held, shares, seconds, apart = 0, [], [], []
+    for seed in range(SEEDS):
+        began = time.monotonic()
+        model = pf.GAN().fit(x, seed=seed, quiet=True)
+        seconds.append(time.monotonic() - began)
+        drawn = model.sample(200_000, seed=1)
+        distance = np.linalg.norm(drawn[:2500, None] - centres, axis=2)
+        near = distance.min(1) < 3 * law.std
+        hits = np.bincount(distance.argmin(1)[near], minlength=len(centres))
+        found = int((hits >= 250 / len(centres)).sum())
+        shares.append(100 * near.mean())
+        held += found == len(centres) and shares[-1] >= 95
+        apart.append(binned(law, drawn))
+        print(
+            f"  {what}, seed {seed}: {found} modes, {shares[-1]:.1f} % near one, {seconds[-1]:.0f} s, {model.diagnosis_.verdict}",
+            flush=True,
+        )
+    forward, backward = np.median(apart, axis=0)
+    floor = binned(law, law.sample(200_000, seed=2))
+    note = f"{model!r}, {model.outcome_['step']} steps, {SEEDS} seeds"
+    told = f"KL(truth, model) {forward:.3f} (floor {floor[0]:.3f}), KL(model, truth) {backward:.3f} (floor {floor[1]:.3f}): medians"
     return [
-        row("ring of 8: GAN, modes found", modes, 8, "modes", note, more=True),
+        row(f"{what}: GAN, seeds that find all {len(centres)} modes", held, 9, f"of {SEEDS}", note, more=True),
         row(
-            "ring of 8: GAN, samples near a mode",
-            100 * near.mean(),
+            f"{what}: GAN, draws near a mode, the worst seed",
+            min(shares),
             95.0,
             "%",
-            "within 3 standard deviations of a centre",
+            f"median {np.median(shares):.1f}; {told}",
             more=True,
         ),
+        row(f"{what}: GAN, the longest fit", max(seconds), 60.0, "s", f"median {np.median(seconds):.0f}"),
     ]
+
+
+def binned(law: toys.Cloud, drawn: np.ndarray) -> tuple[float, float]:
+    """KL(law, drawn) and KL(drawn, law) by a histogram."""
+    cells = round(4 * law.extent / law.std)
+    edges = np.linspace(-law.extent, law.extent, cells + 1)
+    middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    inner = (np.arange(4) - 1.5) / 4 * width  # the truth in a cell is the mean over 4 x 4 points of it
+    points = np.stack(np.meshgrid(*[(middle[:, None] + inner).ravel()] * 2, indexing="ij"), -1).reshape(-1, 2)
+    mass = np.exp(law.log_prob(points)).reshape(cells, 4, cells, 4).mean((1, 3)) * width**2
+    counts = np.histogram2d(*np.clip(drawn, edges[0], edges[-1]).T, bins=[edges, edges])[0]
+    p, q = mass + 1e-300, (counts + 0.5) / (counts.sum() + counts.size / 2)
+    raw = counts / counts.sum()
+    seen = raw > 0
+    return float((p * np.log(p / q)).sum()), float((raw[seen] * np.log(raw[seen] / p[seen])).sum())
+
+
+def ring() -> list[Row]:
+    """GAN on a ring of eight Gaussians, ten seeds."""
+    return modes("eight_gaussians", "ring of 8")
+
+
+def grid() -> list[Row]:
+    """GAN on a grid of twenty-five Gaussians, ten seeds."""
+    return modes("twentyfive_gaussians", "grid of 25")
 
 
 def pf_picture(name: str, images: np.ndarray) -> None:
@@ -218,7 +264,7 @@ def pf_picture(name: str, images: np.ndarray) -> None:
 
 
 TRUTHS: dict[str, Callable[[], list[Row]]] = {
-    f.__name__: f for f in (gan, mushrooms, dna, power, protein, vae, gpt, rbm)
+    f.__name__: f for f in (ring, grid, mushrooms, dna, power, protein, vae, gpt, rbm)
 }
 
 
@@ -238,7 +284,7 @@ def write_page() -> None:
         found = json.loads(path.read_text())
         conditions.add(found["conditions"])
         for r in found["rows"]:
-            bound = "≥" if "modes" in r["unit"] or r["unit"] == "%" else "≤"
+            bound = "≥" if r["unit"] == "%" or r["unit"].startswith("of ") else "≤"
             lines.append(
                 f"| {r['what']} | {r['value']} | {bound} {r['target']} | {r['unit']} | {'yes' if r['kept'] else '**no**'} | {r['note']} |"
             )
@@ -257,7 +303,7 @@ def main() -> int:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     kept = True
     for name in names:
-        if not DATA.is_dir() and name != "gan":
+        if not DATA.is_dir() and name not in ("ring", "grid"):
             print(f"{name}: skipped, there is no folder {DATA}; set PUSHFORWARD_DATA.")
             continue
         began = time.monotonic()

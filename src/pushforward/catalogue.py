@@ -90,7 +90,9 @@ def find(name: str) -> Any:
     known = {plain(n): n for n in (*names(), *presets())}
     if plain(name) not in known:
         every = (*names(), *presets())
-        raise Usage(f"There is no model {name!r}.{did_you_mean(name, every)} `pushforward models` lists all {len(known)}.")
+        raise Usage(
+            f"There is no model {name!r}.{did_you_mean(name, every)} `pushforward models` lists all {len(known)}."
+        )
     exact = known[plain(name)]
     if exact in presets():
         return presets()[exact]
@@ -108,7 +110,14 @@ def table() -> list[dict[str, Any]]:
         kind = find(name)
         about = (kind.__doc__ or "").strip().split("\n")[0]
         rows.append(
-            {"family": family, "model": name, "of": "", "takes": list(kind.spaces), "can": kind().abilities, "about": about}
+            {
+                "family": family,
+                "model": name,
+                "of": "",
+                "takes": list(kind.spaces),
+                "can": kind().abilities,
+                "about": about,
+            }
         )
         rows += [
             {**rows[-1], "model": preset.__name__, "of": name, "about": preset.about}
