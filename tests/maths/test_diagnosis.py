@@ -181,3 +181,13 @@ def test_the_weights_that_are_used_in_the_end_decide():
 
 def test_without_looks_nothing_is_known():
     assert diagnose([]).verdict == "unknown"
+
+
+def test_examples_that_repeat_are_covered_by_what_rounds_to_them():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randint(2, (200, 4), generator=generator).double() * 2 - 1 for _ in range(2))
+    near = y + 0.3 * torch.randn(200, 4, generator=generator, dtype=torch.float64).clamp(-1, 1)
+    found = compare(x, near)
+    assert found["cover"] > 0.95 and found["near"] > 0.9
+    one = y[:1].repeat(200, 1)
+    assert compare(x, one)["cover"] < 0.2

@@ -99,6 +99,9 @@ def compare(x: Tensor, y: Tensor) -> dict[str, Tensor]:
         return {}
     among, across, own = torch.cdist(x, x), torch.cdist(x, y), torch.cdist(y, y)
     balls = wider * among.kthvalue(K + 1, dim=1).values[:, None]  # an example is its own first neighbour
+    # Of examples that repeat (bits, codes) a ball would be a point: it is what lies nearer to them than to any other.
+    apart = among.masked_fill(among == 0, torch.inf).amin(1, keepdim=True) / 2
+    balls = torch.where((balls == 0) & torch.isfinite(apart), apart, balls)
     equal = (
         1 - (1 + VOLUME) ** -K
     )  # the balls' mass is about Gamma(K) / n, and exp(-VOLUME Gamma(K)) on average that of no fake inside
