@@ -43,7 +43,7 @@ class GAN(Adversarial):
     anneal: float = 0.01  # what is left of the penalty's weight at the end
     spacing: float = 0.0  # of the two passes that stand in for the second derivative; 0: the second derivative
 
-    # Ten seeds each on a ring of 8 and a grid of 25 Gaussians chose these (docs/results.md).
+    # Ten seeds on a ring of 8 Gaussians hold with these (docs/results.md); the grid of 25 is still to be run.
     recipe: ClassVar[Recipe] = Recipe(
         steps=8000, batch=256, lr=2e-3, beta1=0.0, beta2=0.99, schedule="cosine", ema=0.999
     )
