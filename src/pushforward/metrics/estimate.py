@@ -2,15 +2,19 @@
 
     floor     what the same estimator gives for two samples of one law: below it nothing was measured
     excess    value - floor
+    a - b     the difference of two that were made in the same way; those that were not are not subtracted
 
 n examples of P, m of Q.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from math import inf, isfinite
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import hypot, inf, isfinite
 from typing import Any
+
+from ..errors import Usage
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +34,10 @@ class Estimate:
     estimator: str = ""
     p_value: float | None = None  # of a test that the laws are one
     notes: tuple[str, ...] = ()
+    features: str = ""  # what was compared where it is not the examples as they are: "the 10 first principal components of the real examples"
+    parameters: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # numbers of the estimator without which its value says little, as {"k": 5}
 
     def __float__(self) -> float:
         return self.value
@@ -44,9 +52,26 @@ class Estimate:
         reach = sigmas * self.stderr if isfinite(self.value) else 0.0
         return self.value - reach, self.value + reach
 
+    def __sub__(self, other: Estimate) -> Estimate:
+        """The difference of two measures of one kind, as if their errors were independent."""
+        for what in ("name", "features", "estimator"):
+            mine, theirs = getattr(self, what), getattr(other, what)
+            if mine != theirs:
+                raise Usage(
+                    f"{self.name} and {other.name} were not made alike: their {what} is {mine!r} and {theirs!r}. Make both in one way."
+                )
+        if dict(self.parameters) != dict(other.parameters) or self.n != other.n:
+            raise Usage(
+                f"{self.name}: one rests on n = {self.n} with {dict(self.parameters)}, the other on n = {other.n} with {dict(other.parameters)}. "
+                "Such numbers depend on both; make both alike."
+            )
+        error = hypot(self.stderr, other.stderr)
+        return Estimate(f"difference of {self.name}", self.value - other.value, error, 0.0, self.n, self.estimator, features=self.features,
+                        parameters=self.parameters)  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """The facts. What is infinite or unknown is null, as JSON has neither, and said in words."""
-        facts = asdict(self) | {"n": list(self.n), "notes": list(self.notes)}
+        facts = asdict(self) | {"n": list(self.n), "notes": list(self.notes), "parameters": dict(self.parameters)}
         numbers = {key: facts[key] for key in ("value", "stderr", "floor", "p_value")}
         return (
             facts
@@ -67,7 +92,15 @@ class Estimate:
             parts.append(f"p = {self.p_value:.3g}")
         if self.n:
             parts.append(f"n = {' and '.join(f'{n:,}' for n in self.n)}")
-        return "\n  ".join([", ".join(parts), *([f"by {self.estimator}"] if self.estimator else []), *self.notes])
+        of = [f"of {self.features}"] if self.features else []
+        by = [f"by {self.estimator}"] if self.estimator else []
+        fixed = [
+            ", ".join(
+                f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}"
+                for name, value in self.parameters.items()
+            )
+        ]
+        return "\n  ".join([", ".join(parts), *of, *by, *filter(None, fixed), *self.notes])
 
     __repr__ = __str__
 
