@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WORKLOADS = ("vae", "maf", "spline", "made", "gpt", "rbm", "classical", "imports")
+WORKLOADS = ("vae", "maf", "spline", "made", "gpt", "rbm", "gan", "classical", "imports")
 
 
 def arguments() -> argparse.Namespace:

@@ -209,7 +209,7 @@ class Model(Fields):
         self.to(dtype)
         self.chart, self._given_chart = chart, given_chart  # after `to`: charts stay in double precision
         self.n_features_in_ = space.size
-        if space.names:
+        if space.names and space.form == "frame":
             self.feature_names_in_ = np.array(space.names, dtype=object)
         if examples is not None and type(self).prime is not Model.prime:
             with torch.no_grad(), noise.stream(seed, dtype=dtype):

@@ -38,6 +38,18 @@ def test_single_precision_is_summed_in_double():
     np.testing.assert_allclose(seen.covariance(), np.cov(x.numpy().T, bias=True), atol=2e-4)
 
 
+@pytest.mark.parametrize("shift", [0.0, 1.0, 3.0, 30.0, 3000.0])
+def test_near_zero_and_far_from_it_the_same_digits_are_right(shift):
+    """Below and above the distance from which rows are centred first."""
+    x = draw(6000, 4) + shift
+    want = np.cov(x.numpy().T, bias=True)
+    for dtype, off in ((torch.float64, 1e-11), (torch.float32, 1e-5 * max(1.0, shift / 30))):
+        seen = Moments(4)
+        seen.add(x.to(dtype))
+        np.testing.assert_allclose(seen.covariance(), want, atol=off)
+        np.testing.assert_allclose(seen.mean, x.mean(0), rtol=1e-6)
+
+
 FACTORS = Factors(draw(5), draw(5, 2), draw(5).exp())
 COVARIANCE = FACTORS.weights @ FACTORS.weights.T + torch.diag(FACTORS.noise)
 

@@ -4,8 +4,9 @@ Of two parts with counts n, m, means a, b and scatters S, T (sums of (x - mean)(
     count n + m,   mean a + (b - a) m / (n + m),   scatter S + T + (b - a)(b - a)' n m / (n + m)
 Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eqs. 2.1.
 
-Each part is centred by itself, so nothing cancels however far the mean is from 0. Parts of float32 are multiplied in float32, and
-summed in float64. On a CPU NumPy multiplies: of a matrix by its own transpose it computes one half (syrk), torch both.
+Each part is centred by itself, so nothing cancels however far the mean is from 0; where it is near, the product of the rows as they are less
+n times that of the means loses no digits that count, and saves a pass. Parts of float32 are multiplied in float32, and summed in float64.
+On a CPU NumPy multiplies: of a matrix by its own transpose it computes one half (syrk), torch both.
 B rows of D variables a part:   x (B, D)   mean (D,)   scatter (D, D)
 """
 
@@ -15,6 +16,10 @@ import torch
 from torch import Tensor
 
 PART = 1 << 22  # numbers that are centred and multiplied at a time
+NEAR = {
+    torch.float32: 0.05,
+    torch.float64: 1e-4,
+}  # a variance over a mean square above which the mean need not be taken off first
 
 
 class Moments:
@@ -34,11 +39,21 @@ class Moments:
     def add(self, x: Tensor) -> None:
         """Rows, of float32 or float64."""
         rows = max(256, PART // max(1, x.shape[1]))
-        place = torch.empty_like(x[:rows])  # one place for all parts: new memory costs as much as what is done in it
+        near, place = True, None
         for part in x.split(rows):
             mean = part.mean(0)
-            centred = torch.sub(part, mean, out=place[: len(part)])
-            self.join(len(part), mean.cpu().double(), square(centred).cpu())
+            exact = mean.cpu().double()
+            if near:
+                product = square(part).cpu().double()
+                squares = product.diagonal()
+                near = bool((squares - len(part) * exact**2 > NEAR.get(x.dtype, 1.0) * squares).all())
+                product.addr_(exact, exact, alpha=-len(part))
+            if not near:  # nor will it be in the parts that follow
+                place = (
+                    torch.empty_like(part) if place is None else place
+                )  # one for all: new memory costs as much as what is done in it
+                product = square(torch.sub(part, mean, out=place[: len(part)])).cpu().double()
+            self.join(len(part), exact, product)
 
     def join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         """Another part, of which the moments are known."""

@@ -83,8 +83,17 @@ class Space:
         kind, levels = (kind, levels) if kind else guess(x)
         if kind == "levels" and not levels:
             levels = int(x.max()) + 1
+        if kind == "real" and x.ndim == 2 and not isinstance(x, np.memmap) and (gone := gaps(x)).any():
+            return cls.of_gaps(gone, form, str(x.dtype))
         shape, layout = arrange(x.shape[1:])
         return cls(kind, shape, levels, form=form, dtype=str(x.dtype), layout=layout)
+
+    @classmethod
+    def of_gaps(cls, gone: np.ndarray, form: str, dtype: str) -> Space:
+        """Of an array of numbers with missing cells in some columns: a table of numbers, given back as an array."""
+        names = tuple(f"x{j}" for j in range(len(gone)))
+        columns = tuple(Column(name, "number", missing=bool(some)) for name, some in zip(names, gone, strict=True))
+        return cls("table", (len(names),), names=names, columns=columns, form=form, dtype=dtype)
 
     @classmethod
     def of_frame(cls, frame: Any) -> Space:
@@ -264,6 +273,8 @@ class Space:
         if self.kind == "table":
             import pandas as pd
 
+            if self.form != "frame":
+                return x if self.form == "tensor" else x.numpy().astype(self.dtype)
             parts = {c.name: col.restore(c, x[:, j].double().numpy()) for j, c in enumerate(self.columns)}
             return pd.DataFrame(parts)
         if self.form == "text":
@@ -337,6 +348,15 @@ def as_array(raw: Any) -> np.ndarray:
             f"x has shape {x.shape}: 0 sample(s) or 0 feature(s) (shape={x.shape}) while a minimum of 1 is required."
         )
     return x
+
+
+def gaps(x: np.ndarray) -> np.ndarray:
+    """Which columns of numbers have missing cells."""
+    if x.dtype.kind != "f" or not np.isnan(
+        torch.as_tensor(x).sum()
+    ):  # one NaN and the sum is NaN; so it may be with infinities
+        return np.zeros(x.shape[1], dtype=bool)
+    return np.isnan(x).any(0)
 
 
 def guess(x: np.ndarray) -> tuple[str, int]:

@@ -34,7 +34,7 @@ NO_DENSITY = "a map from noise that cannot be inverted gives no density. Compare
 class Adversarial(Model):
     """A game of two players; a system gives the losses and the order of `moves`."""
 
-    latent: int = 0  # L, width of the noise that is pushed forward; 0: as wide as an example, from 2 to 64
+    latent: int = 0  # L, width of the noise that is pushed forward; 0: twice as wide as an example, up to 64
     hidden: tuple = (128, 128, 128)  # widths of generator and critic
     critic_steps: int = 1  # steps of the critic for one of the generator, each on its own part of the batch
     pac: int = 1  # examples that the critic is shown at once, against collapse
@@ -60,7 +60,7 @@ class Adversarial(Model):
         if self.temperature <= 0:
             raise Usage(f"temperature={self.temperature!r}: a number above 0 is awaited.")
         self.event_, self.blocks_, self._record = space.shape, Blocks(space.columns), []
-        self.width_ = self.latent or min(max(prod(space.shape), 2), 64)
+        self.width_ = self.latent or min(2 * prod(space.shape), 64)
         seen = replace(space, shape=(self.pac * space.shape[0], *space.shape[1:]), columns=())
         self.generator = default.out_of(self.width_, space, prod(space.shape), given or 0, hidden=self.hidden)
         self.critic = default.into(seen, 1, self.pac * (given or 0), hidden=self.hidden, activation="leaky")
