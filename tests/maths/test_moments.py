@@ -43,7 +43,7 @@ def test_near_zero_and_far_from_it_the_same_digits_are_right(shift):
     """Below and above the distance from which rows are centred first."""
     x = draw(6000, 4) + shift
     want = np.cov(x.numpy().T, bias=True)
-    for dtype, off in ((torch.float64, 1e-11), (torch.float32, 1e-5 * max(1.0, shift / 30))):
+    for dtype, off in ((torch.float64, 1e-11), (torch.float32, 5e-5 * max(1.0, shift / 30))):
         seen = Moments(4)
         seen.add(x.to(dtype))
         np.testing.assert_allclose(seen.covariance(), want, atol=off)

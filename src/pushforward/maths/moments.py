@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 PART = 1 << 22  # numbers that are centred and multiplied at a time
+LARGE = 1 << 22  # numbers from which half a product is worth the quarrel of two libraries over the same cores
 NEAR = {
     torch.float32: 0.05,
     torch.float64: 1e-4,
@@ -38,28 +39,25 @@ class Moments:
 
     def add(self, x: Tensor) -> None:
         """Rows, of float32 or float64."""
+        mean = x.mean(0)
+        exact, scatter = mean.cpu().double(), square(x).cpu().double()
+        squares = scatter.diagonal()
+        if bool((squares - len(x) * exact**2 > NEAR.get(x.dtype, 1.0) * squares).all()):
+            self.join(len(x), exact, scatter.addmm_(exact[:, None], exact[None], alpha=-len(x)))
+            return
         rows = max(256, PART // max(1, x.shape[1]))
-        near, place = True, None
+        place = torch.empty_like(x[:rows])  # one place for all parts: new memory costs as much as what is done in it
         for part in x.split(rows):
             mean = part.mean(0)
-            exact = mean.cpu().double()
-            if near:
-                product = square(part).cpu().double()
-                squares = product.diagonal()
-                near = bool((squares - len(part) * exact**2 > NEAR.get(x.dtype, 1.0) * squares).all())
-                product.addr_(exact, exact, alpha=-len(part))
-            if not near:  # nor will it be in the parts that follow
-                place = (
-                    torch.empty_like(part) if place is None else place
-                )  # one for all: new memory costs as much as what is done in it
-                product = square(torch.sub(part, mean, out=place[: len(part)])).cpu().double()
-            self.join(len(part), exact, product)
+            centred = torch.sub(part, mean, out=place[: len(part)])
+            self.join(len(part), mean.cpu().double(), square(centred).cpu().double())
 
     def join(self, count: int, mean: Tensor, scatter: Tensor) -> None:
         """Another part, of which the moments are known."""
         total, step = self.count + count, mean - self.mean
-        self.scatter += scatter  # float32 is added to float64 as it is
-        self.scatter.addr_(step, step, alpha=self.count * count / total)
+        self.scatter = self.scatter + scatter if self.count else scatter
+        if self.count:
+            self.scatter.addmm_(step[:, None], step[None], alpha=self.count * count / total)
         self.mean += step * (count / total)
         self.count = total
 
@@ -70,7 +68,7 @@ class Moments:
 
 def square(x: Tensor) -> Tensor:
     """x' x."""
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or x.numel() < LARGE:
         return x.T @ x
     array = x.numpy()
     return torch.from_numpy(array.T @ array)
