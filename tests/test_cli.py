@@ -377,7 +377,6 @@ def test_as_json_a_problem_is_an_object(shell):
 
 
 BAD = {
-    "nan.npy": (lambda p: np.save(p, np.array([[1.0, 2.0], [np.nan, 3.0]])), "1 of 4 values, the first in row 1"),
     "inf.npy": (lambda p: np.save(p, np.array([[1.0, np.inf], [2.0, 3.0]])), "NaN or infinity"),
     "inf.csv": (lambda p: p.write_text("a,b\n1.5,x\ninf,y\n"), "infinite"),
     "pickled.npy": (lambda p: np.save(p, np.array([{"a": 1}], dtype=object), allow_pickle=True), "pickled"),

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import noise, tags
 from .abilities import ABILITIES, KINDS, Ability, Told
+from .anomaly import anomaly
 from .data.examples import Examples, spread
 from .data.load import load as load_data
 from .engine import Journal, Lots, Machine, Recipe, play
@@ -37,6 +38,7 @@ class Model(Fields):
     players: ClassVar[tuple[str, ...]] = ()
     coordinates: ClassVar[str] = "natural"
     spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "table")  # what it can be built for
+    gaps: ClassVar[bool] = False  # whether numbers may be missing
     kinds: ClassVar[dict[str, str]] = {}
     why_not: ClassVar[dict[str, str]] = {}
     small: ClassVar[dict[str, Any]] = {}  # fields of a small one, for trials: the laws and the demo use them
@@ -187,6 +189,7 @@ class Model(Fields):
     ) -> None:
         """Charts and networks for a space. Without examples (on loading) the charts' constants come with the weights."""
         self.forget()
+        space.check_whole(type(self).__name__, self.gaps)
         if space.kind not in self.spaces:
             raise BadData(
                 f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits."
@@ -198,12 +201,8 @@ class Model(Fields):
         given_chart = None
         if given_space is not None:
             given_chart = Chart.of(given_space, "features", given_space.blank() if first[1] is None else first[1])
-        self._space, self._given, self._chart_exact, self._dtype = (
-            space,
-            given_space,
-            chart.exact or self.coordinates == "features",
-            dtype,
-        )
+        self._space, self._given, self._dtype = space, given_space, dtype
+        self._chart_exact = chart.exact or self.coordinates == "features"
         with noise.initialisation(seed), noise.stream(seed):
             self.build(chart.space, given_chart.space.size if given_chart else None)
         self.to(dtype)
@@ -445,6 +444,7 @@ class Model(Fields):
         return save(self, claim(path, overwrite, False))
 
     summary, graph, _repr_html_, __sklearn_tags__ = tags.summary, tags.graph, tags.html, tags.sklearn_tags
+    anomaly = anomaly
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_space" in self.__dict__

@@ -70,6 +70,6 @@ def sklearn_tags(model: Any) -> Any:
         transformer_tags=None,
         classifier_tags=None,
         regressor_tags=None,
-        input_tags=InputTags(two_d_array=vectors, allow_nan="table" in model.spaces),
+        input_tags=InputTags(two_d_array=vectors, allow_nan=model.gaps),
         requires_fit=True,
     )

@@ -100,7 +100,7 @@ def test_many_examples_are_thinned_and_said():
         (lambda: mmd(normal(9), normal(9), "gausian"), Usage, "Did you mean 'gaussian'"),
         (lambda: mmd(normal(9), normal(9), "polynomial", width=2.0), Usage, "width"),
         (lambda: mmd(normal(1), normal(9)), BadData, "at least 2"),
-        (lambda: mmd(torch.tensor([[math.nan], [1.0]]), normal(9)), BadData, "missing"),
+        (lambda: mmd(torch.tensor([[math.inf], [1.0]]), normal(9)), BadData, "infinity"),
     ],
 )  # fmt: skip
 def test_what_has_no_distance_is_refused(call, problem, words):

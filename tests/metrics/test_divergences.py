@@ -196,7 +196,7 @@ def test_counts_are_estimates_and_zero_counts_are_outcomes():
         (normal(30), Mute(0.0), {}, Usage, "cannot sample"),
         (pf.Histogram(), normal(30), {}, Exception, "not fitted"),
         (normal(30), normal(30), {"estimator": "variational", "critic": lambda x: x[:, 0] * torch.nan}, BadData, "NaN or infinity"),
-        (np.array([[1.0], [np.nan]] * 9), normal(30), {"estimator": "knn"}, BadData, "missing"),
+        (np.array([[1.0], [np.inf]] * 9), normal(30), {"estimator": "knn"}, BadData, "infinity"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_refused_with_a_reason(p, q, options, problem, words):

@@ -83,7 +83,7 @@ class Space:
         kind, levels = (kind, levels) if kind else guess(x)
         if kind == "levels" and not levels:
             levels = int(x.max()) + 1
-        if kind == "real" and x.ndim == 2 and not isinstance(x, np.memmap) and (gone := gaps(x)).any():
+        if kind == "real" and x.ndim == 2 and not isinstance(raw, np.memmap) and (gone := gaps(x)).any():
             return cls.of_gaps(gone, form, str(x.dtype))
         shape, layout = arrange(x.shape[1:])
         return cls(kind, shape, levels, form=form, dtype=str(x.dtype), layout=layout)
@@ -187,6 +187,15 @@ class Space:
                     f"Column {c.name!r} of the tensor holds values that are not codes 0 … {c.size - 1}. Pass the DataFrame, or what space.read gives."
                 )
         return x.double()
+
+    def check_whole(self, who: str, gaps: bool) -> None:
+        """What a model that has no place for missing numbers says where there are some."""
+        lost = [c.name for c in self.columns if c.missing and not c.discrete]
+        if lost and not gaps:
+            raise BadData(
+                f"x contains NaN: numbers are missing in {len(lost)} of {self.size} columns, the first is {lost[0]!r}, and {who} needs whole rows. "
+                "Drop those rows or columns, or fit a model that takes gaps, such as GaussianMixture, MADE or VAE."
+            )
 
     def read_frame(self, raw: Any, missing: bool = False) -> Tensor:
         import pandas as pd

@@ -114,7 +114,7 @@ def test_what_it_cannot_do_is_said():
         Gaussianization(rotation="randon").fit(X, quiet=True)
     with pytest.raises(Usage, match="order='first'"):
         Gaussianization(order="first").fit(X, quiet=True)
-    with pytest.raises(BadData, match="missing cells.*GaussianMixture"):
+    with pytest.raises(BadData, match="missing in 1 of 2 columns.*GaussianMixture"):
         Gaussianization().fit(pd.DataFrame({"a": [1.0, 2.5, np.nan], "b": [0.5, 1.5, 1.0]}), quiet=True)
     with pytest.raises(BadData, match=r"n_samples=1\)"):
         Gaussianization().fit(np.zeros((1, 3)), quiet=True)

@@ -122,7 +122,7 @@ def test_fewer_rows_than_variables_and_a_constant():
 
 
 def test_what_it_cannot_do_is_said():
-    with pytest.raises(BadData, match="missing cells.*GaussianMixture"):
+    with pytest.raises(BadData, match="missing in 1 of 2 columns.*GaussianMixture"):
         ICA().fit(pd.DataFrame({"a": [1.0, 2.5, np.nan], "b": [0.5, 1.5, 1.0]}), quiet=True)
     with pytest.raises(BadData, match=r"n_samples=1\)"):
         ICA().fit(np.zeros((1, 3)), quiet=True)

@@ -101,7 +101,7 @@ def test_what_is_no_law_is_said():
         InverseTransform.of(points=[1.0])
     with pytest.raises(BadData, match="number of 0 … 1"):
         InverseTransform.of(stats.norm.cdf).decode([[1.5]])
-    with pytest.raises(BadData, match="missing cells"):
+    with pytest.raises(BadData, match="missing in 1 of 1 columns"):
         InverseTransform().fit(pd.DataFrame({"a": [0.5, np.nan, 2.5]}))
     with pytest.raises(Usage, match="Did you mean 'smooth'"):
         InverseTransform(law="smoothed").fit(np.zeros((3, 1)))

@@ -143,7 +143,7 @@ def test_what_it_cannot_take_is_said():
         KernelDensity().fit(RNG.normal(size=(5, 10)))
     with pytest.raises(BadData, match="Variable 2 is a linear function"):
         KernelDensity().fit(X[:, [0, 1, 0]])
-    with pytest.raises(BadData, match="missing cells.*GaussianMixture"):
+    with pytest.raises(BadData, match="missing in 1 of 2 columns.*GaussianMixture"):
         KernelDensity().fit(pd.DataFrame({"a": [1.0, 2.5, np.nan], "b": [0.5, 1.5, 1.0]}))
     with pytest.raises(Usage, match="Did you mean 'scott'"):
         KernelDensity(rule="scot").fit(X)

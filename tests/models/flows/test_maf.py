@@ -91,7 +91,7 @@ def test_missing_cells_are_refused_with_advice():
     import pandas as pd
 
     table = pd.DataFrame({"a": [1.0, np.nan, 2.5, 3.1] * 10, "b": np.arange(40.0) / 7})
-    with pytest.raises(BadData, match="Use MADE or VAE"):
+    with pytest.raises(BadData, match="such as GaussianMixture, MADE or VAE"):
         pf.MAF().fit(table, steps=2, quiet=True)
 
 

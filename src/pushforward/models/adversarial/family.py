@@ -42,6 +42,7 @@ class Adversarial(Model):
 
     players: ClassVar[tuple[str, ...]] = ("critic", "generator")
     coordinates: ClassVar[str] = "features"
+    gaps: ClassVar[bool] = True
     why_not: ClassVar[dict[str, str]] = {
         "log_prob": NO_DENSITY,
         "bound": NO_DENSITY,

@@ -46,6 +46,7 @@ class MADE(Autoregressive):
     components: int = 10  # of a mixture
     dropout: float = 0.0  # share of the hidden units that a step of learning leaves out
 
+    gaps: ClassVar[bool] = True
     recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3, ema=0.999)
     small: ClassVar[dict[str, Any]] = {"hidden": (32, 32), "components": 4}
 

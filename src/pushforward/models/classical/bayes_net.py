@@ -49,6 +49,7 @@ class BayesNet(Classical):
     bins: int = 20  # of each number
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("binary", "levels", "tokens", "table")
     why_not: ClassVar[dict[str, str]] = {
         "encode": "its variables are all observed: there is no code.",

@@ -39,6 +39,7 @@ class Counts(Classical):
     unseen: str = "none"  # what rows that never came have: none, or good-turing
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("binary", "levels", "tokens", "table")
     why_not: ClassVar[dict[str, str]] = {
         "encode": "a row is not a code.",

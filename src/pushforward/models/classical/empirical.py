@@ -27,6 +27,7 @@ class Empirical(Classical):
     """
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "tokens", "table")
     why_not: ClassVar[dict[str, str]] = {
         "encode": "an example is not a code.",

@@ -40,6 +40,7 @@ class FactorAnalysis(Classical):
     iterations: int = 2000  # steps at most
 
     coordinates: ClassVar[str] = "plain"
+    gaps: ClassVar[bool] = True
     plates: ClassVar[str] = "N{(z) -> [x]}; theta -> x"
     kinds: ClassVar[dict[str, str]] = {"encode": "posterior mean", "decode": "mean"}
     small: ClassVar[dict] = {"latent": 1}

@@ -35,6 +35,7 @@ class Factorised(Classical):
     smooth: float = 0.0  # a, examples added to every value of every variable
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("binary", "levels", "tokens", "table")
     plates: ClassVar[str] = "D{pi; N{[x]}; pi -> x}"
     why_not: ClassVar[dict[str, str]] = {

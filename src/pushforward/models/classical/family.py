@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from ...engine import Recipe
-from ...errors import BadData, Usage
+from ...errors import Usage
 from ...model import Model
 
 
@@ -26,12 +23,4 @@ class Classical(Model):
             raise Usage(
                 f"{type(self).__name__} is not conditional. Fit it on all columns together"
                 + (": complete() then draws some given the others." if hasattr(type(self), "_complete") else ".")
-            )
-
-    def whole(self, x: Tensor, why: str) -> None:
-        """What a model that has no place for missing cells says where there are some: why, and what takes them."""
-        if bool((gone := torch.isnan(x).any(0)).any()):
-            raise BadData(
-                f"{int(gone.sum())} columns have missing cells, the first is number {int(gone.nonzero()[0])}; {why}. "
-                "Drop those rows or columns, or fit GaussianMixture, which takes missing cells."
             )

@@ -47,6 +47,7 @@ class GaussianMixture(Classical):
     iterations: int = 200  # steps of EM at most
 
     coordinates: ClassVar[str] = "plain"
+    gaps: ClassVar[bool] = True
     plates: ClassVar[str] = "N{(z) -> [x]}; theta -> x"
     kinds: ClassVar[dict[str, str]] = {"encode": "posterior of the component"}
     small: ClassVar[dict] = {"components": 3}

@@ -75,7 +75,6 @@ class Gaussianization(Classical):
             raise BadData(
                 f"x has {len(y)} examples (n_samples={len(y)}). Two at least are needed, for there to be a variance."
             )
-        self.whole(y, "maps of single variables need whole rows")
         alone = float(Marginals.of(y, self.bins).log_prob(y).sum(1).mean())
         found, nats = self.climb(y)
         self.reductions_ = [b - a for a, b in zip([alone, *nats], nats, strict=False)]

@@ -34,6 +34,7 @@ class Histogram(Classical):
     smooth: float = 0.0  # a, examples added to every cell, seen or not
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     why_not: ClassVar[dict[str, str]] = {
         "encode": "a cell is not a latent code.",
         "decode": "a cell is not a latent code.",

@@ -65,8 +65,6 @@ class ICA(Classical):
             )
         seen = Moments(x.shape[1])
         seen.add(x)
-        if bool(torch.isnan(seen.mean).any()):
-            self.whole(x, "ICA needs whole rows")
         centred = (x - seen.mean.to(x)).T  # (D, N)
         unmix = self.turned(centred, seen)
         self.mean.copy_(seen.mean)

@@ -69,7 +69,6 @@ class KernelDensity(Classical):
         x = x.flatten(1)
         if len(x) < 2:
             raise BadData(f"x has {len(x)} examples (n_samples={len(x)}). A kernel's width needs two at least.")
-        self.whole(x, "kernels need whole rows")
         self.points, unit = x.clone(), self.unit(x)
         self.centre.copy_(x.mean(0))
         self.spread.copy_(unit)

@@ -39,6 +39,7 @@ class Markov(Classical):
     smooth: float = 0.0  # a, examples added to every pair of values
 
     coordinates: ClassVar[str] = "codes"
+    gaps: ClassVar[bool] = True
     spaces: ClassVar[tuple[str, ...]] = ("binary", "levels", "tokens", "table")
     plates: ClassVar[str] = "N{[x1] -> [x2] -> […] -> [xD]}"
     why_not: ClassVar[dict[str, str]] = {

@@ -44,6 +44,7 @@ class PCA(Classical):
     iterations: int = 2000  # steps of EM at most
 
     coordinates: ClassVar[str] = "plain"
+    gaps: ClassVar[bool] = True
     plates: ClassVar[str] = "N{(z) -> [x]}; theta -> x"
     kinds: ClassVar[dict[str, str]] = {"encode": "posterior mean", "decode": "mean"}
     small: ClassVar[dict] = {"latent": 1}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ...errors import BadData, Usage, did_you_mean
+from ...errors import Usage, did_you_mean
 from ...maths import bijections as b
 from ...model import Model
 from ...nets.mlp import mlp
@@ -32,10 +32,6 @@ class Flow(Model):
 
     def prime(self, x: Tensor, given: Tensor | None = None) -> None:
         """Norms that start from the data see them once, as they will in training."""
-        if bool(torch.isnan(x).any()):
-            raise BadData(
-                f"{type(self).__name__} cannot take missing cells: a bijection needs every number. Use MADE or VAE, or fill them first."
-            )
         self.flow.train()
         self.flow(x.flatten(1), given)
         self.flow.eval()

@@ -37,6 +37,7 @@ class VAE(Latent):
 
     recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3)
     spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "table")
+    gaps: ClassVar[bool] = True
 
     def build(self, space, given=None):
         self.head = heads.of(space, continuous=self.number, levels=self.level)
