@@ -23,6 +23,7 @@ from ..maths.laws import Normal
 from ..maths.transport.line import line, sliced
 from .choices import check_options, estimator_of
 from .estimate import Estimate
+from .features import Compared, compared
 from .floors import floor
 from .sides import Side, pair, side
 
@@ -46,9 +47,11 @@ def wasserstein(
     n: int | None = None,
     seed: int = 0,
     floors: int | None = None,
+    features: Any = None,
     **options: Any,
 ) -> Estimate:
-    """The Wasserstein distance of two models, samples or tables of numbers, in the units of the data. Options, by estimator: see OPTIONS.
+    """The Wasserstein distance of two models, samples or tables of numbers, in the units of the data or of `features` of them, P being the real side.
+    Options, by estimator: see OPTIONS.
 
     >>> x = torch.linspace(0, 1, 100)
     >>> round(float(wasserstein(x, x + 2)), 6)
@@ -57,17 +60,34 @@ def wasserstein(
     if not isinstance(order, int | float) or order < 1:
         raise Usage(f"order={order!r}: a number of at least 1 is awaited, as 1 (earth mover) or 2.")
     one, two, word = side(p, "p"), side(q, "q"), estimator_of(estimator, OPTIONS)
-    if one.table is not None and two.table is not None:
+    if features is None and one.table is not None and two.table is not None:
         return of_tables(one, two, order)
-    if order == 2 and word in ("auto", "exact") and isinstance(one.law, Normal) and isinstance(two.law, Normal):
+    if (
+        features is None
+        and order == 2
+        and word in ("auto", "exact")
+        and isinstance(one.law, Normal)
+        and isinstance(two.law, Normal)
+    ):
         return Estimate("W2(P, Q)", transport.bures(one.law, two.law), 0.0, 0.0, (), "the formula for two Gaussians")
-    x, y = pair(one, two, n or DRAWN.get(word, DRAWN["line"]), seed).features
+    if features is None:
+        p, q = one, two
+    of = matter(p, q, features, n or DRAWN.get(word, DRAWN["line"]), seed)
+    x, y = of.x, of.y
     name = fitting(x, y) if word == "auto" else word
     check_options(name, options, OPTIONS)
     by, words = way(name, x, order, seed, options)
     value, error = by(x, y)
     null = floor(by, x, y, FLOORS.get(name, 5) if floors is None else floors, seed)
-    return Estimate(f"{'S' if name == 'sliced' else ''}W{order:g}(P, Q)", value, error, null, (len(x), len(y)), words)
+    title = f"{'S' if name == 'sliced' else ''}W{order:g}(P, Q)"
+    return Estimate(title, value, error, null, of.n, words, notes=of.notes, features=of.words)
+
+
+def matter(p: Any, q: Any, features: Any, n: int, seed: int) -> Compared:
+    """What is compared. Without features, what has no distance is refused and not left out."""
+    if features is not None:
+        return compared(p, q, features, n, seed)
+    return Compared(*pair(side(p, "p"), side(q, "q"), n, seed).features)
 
 
 def fitting(x: Tensor, y: Tensor) -> str:
@@ -116,11 +136,19 @@ def of_tables(p: Side, q: Side, order: float) -> Estimate:
 
 
 def mmd(
-    p: Any, q: Any, kernel: str = "gaussian", width: float = 0.0, n: int = 1000, shuffles: int = 500, seed: int = 0
+    p: Any,
+    q: Any,
+    kernel: str = "gaussian",
+    width: float = 0.0,
+    n: int = 1000,
+    shuffles: int = 500,
+    seed: int = 0,
+    features: Any = None,
 ) -> Estimate:
     """The squared maximum mean discrepancy, unbiased (it may be negative), with the p-value that P and Q are one law.
 
     n examples are drawn from a side that is a law. The width of the Gaussian kernel is the median distance unless given.
+    `features` says what is compared, P being the real side.
 
     >>> x, y = torch.arange(40.0).reshape(2, 20)
     >>> mmd(x, y).p_value < 0.01
@@ -130,17 +158,26 @@ def mmd(
         raise Usage(f"width={width}: a positive width is for the gaussian kernel; 0 is the median distance.")
     if shuffles < 1:
         raise Usage(f"shuffles={shuffles}: at least 1 is needed for a p-value.")
-    both = pair(side(p, "p"), side(q, "q"), n, seed).features
-    x, y = (some(part, MOST // 2, noise.mix(seed, i)) for i, part in enumerate(both))
+    of = matter(p, q, features, n, seed)
+    x, y = (some(part, MOST // 2, noise.mix(seed, i)) for i, part in enumerate((of.x, of.y)))
     k, used = discrepancy.gram(torch.cat([x, y]), kernel, width)
     value, error = discrepancy.squared(k, len(x))
     null = discrepancy.shuffled(k, len(x), shuffles, seed)
     kind = f"a Gaussian kernel of width {used:.3g}" if kernel == "gaussian" else "the cubic kernel"
-    left = f"drawn from {len(both[0]):,} and {len(both[1]):,} examples: the kernel between all would not fit"
-    notes = (left,) if (len(x), len(y)) != (len(both[0]), len(both[1])) else ()
+    left = f"drawn from {of.n[0]:,} and {of.n[1]:,} examples: the kernel between all would not fit"
+    notes = (left,) if (len(x), len(y)) != of.n else ()
     words = f"{kind}, unbiased; p from {shuffles} shuffles"
-    p_value = discrepancy.p_value(value, null)
-    return Estimate("MMD2(P, Q)", value, error, float(null.mean()), (len(x), len(y)), words, p_value, notes)
+    return Estimate(
+        "MMD2(P, Q)",
+        value,
+        error,
+        float(null.mean()),
+        (len(x), len(y)),
+        words,
+        discrepancy.p_value(value, null),
+        of.notes + notes,
+        of.words,
+    )
 
 
 def some(x: Tensor, most: int, seed: int) -> Tensor:
