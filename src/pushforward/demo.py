@@ -19,8 +19,8 @@ from . import catalogue
 from .data import Examples, load
 from .engine import Recipe
 from .errors import Problem
-from .report import Likelihood, Page, likelihood, portrait
-from .report.likelihood import WAYS
+from .metrics.likelihood import WAYS, Likelihood, likelihood
+from .report import Page, portrait
 
 
 @dataclass(frozen=True)

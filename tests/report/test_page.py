@@ -8,12 +8,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 
 import pushforward as pf
-from pushforward.errors import Unable, Usage
-from pushforward.report import Page, likelihood, page, pictures, portrait
+from pushforward.report import Page, page, pictures, portrait
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 
@@ -178,44 +176,3 @@ def test_a_portrait_of_every_kind(kind):
     figures = portrait(model, data)
     read(f"<div>{''.join(figures)}</div>")
     assert len(figures) >= (4 if kind in ("real", "levels", "table", "tokens") else 2)
-
-
-def test_a_likelihood_carries_kind_error_and_measure():
-    x = np.random.default_rng(0).normal(size=(50, 2))
-    model = pf.Histogram(bins=3).fit(x)
-    found = likelihood(model, x)
-    assert found.mean == pytest.approx(model.score(x)) and found.stderr == pytest.approx(
-        model.log_prob(x).std(ddof=1) / 50**0.5
-    )
-    assert (found.kind, found.measure, found.bits, found.impossible) == ("exact", "Lebesgue", None, 0)
-    far = likelihood(model, np.concatenate([x, [[99.0, 0.0]]]))
-    assert far.impossible == 1 and far.stderr is None and far.to_json()["nats"] is None
-    bits = np.random.default_rng(0).random((50, 3)) > 0.5
-    found = likelihood(pf.Histogram(smooth=1.0).fit(bits), bits)
-    assert found.bits == pytest.approx(-found.mean / 3 / np.log(2)) and found.measure == "counting"
-
-
-def test_an_estimate_brings_its_bracket(monkeypatch):
-    x = np.random.default_rng(0).normal(size=(30, 2))
-    model = pf.VAE(latent=2, hidden=(8,)).fit(x, steps=2, quiet=True)
-    assert "low" not in likelihood(model, x, by="evidence").to_json()
-
-    def bracketed(self, y, given=None):
-        self.evidence_ |= {"low": torch.full((len(y),), -3.0), "high": torch.full((len(y),), -1.0)}
-        return y.sum(1) * 0 - 2.0
-
-    monkeypatch.setattr(pf.VAE, "_evidence", bracketed)
-    found = likelihood(model, x, by="evidence")
-    assert (found.low, found.high) == (-3.0, -1.0) and found.to_json()["low"] == -3.0
-
-
-def test_a_likelihood_by_name_or_none():
-    x = np.random.default_rng(0).normal(size=(30, 2))
-    vae = pf.VAE(latent=2, hidden=(8,)).fit(x, steps=2, quiet=True)
-    assert likelihood(vae, x).by == "bound" and likelihood(vae, x, by="evidence").kind == "importance-weighted"
-    with pytest.raises(Usage, match="Did you mean 'evidence'"):
-        likelihood(vae, x, by="evidense")
-    with pytest.raises(Unable, match="VAE has no log_prob"):
-        likelihood(vae, x, by="log_prob")
-    with pytest.raises(Unable, match="GAN has no log_prob"):
-        likelihood(pf.GAN().fit(x, steps=1, quiet=True), x)

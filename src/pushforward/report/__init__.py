@@ -1,6 +1,6 @@
 """One page about one model: pictures by the kind of its examples, likelihoods with their kind, self-contained HTML."""
 
-from .likelihood import Likelihood, likelihood
+from ..metrics.likelihood import Likelihood, likelihood
 from .page import Page
 from .portrait import portrait
 

@@ -20,7 +20,7 @@ from ..engine.files import MANIFEST
 from ..engine.files import verify as check
 from ..engine.machine import device_of
 from ..errors import BadFile, Problem, Usage, did_you_mean
-from ..report import Likelihood, likelihood
+from ..metrics.likelihood import Likelihood, likelihood
 from ..saving import claim, save
 from ..space import Space
 from ..tags import lines
