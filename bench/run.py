@@ -12,7 +12,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WORKLOADS = ("vae", "maf", "spline", "made", "gpt", "rbm", "gan", "classical", "imports")
+WORKLOADS = (
+    "vae",
+    "maf",
+    "spline",
+    "made",
+    "gpt",
+    "rbm",
+    "gan",
+    "classical",
+    "metrics",
+    "records",
+    "tables",
+    "imports",
+)
 
 
 def arguments() -> argparse.Namespace:

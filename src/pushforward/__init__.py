@@ -23,6 +23,7 @@ _NAMES = {
     "load": "catalogue",
     "Pushforward": "maths.pushforward",
     "expect": "metrics",
+    "compare": "workbench.comparing",
 }
 
 

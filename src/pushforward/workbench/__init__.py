@@ -1,15 +1,19 @@
 """The workbench: what can be done with data and models by name and path. The command line and the studio are faces of it."""
 
 from .choosing import choose, settings
+from .comparing import Comparison, compare
 from .machinery import doctor
 from .reading import condition, options, raw
-from .verbs import Fitted, Opened, complete, decode, encode, first, fit, inspect, make, sample, score, verify
+from .reporting import report
+from .verbs import Fitted, Opened, complete, decode, encode, first, fit, inspect, make, place_of, sample, score, verify
 from .writing import free, write
 
 __all__ = [
+    "Comparison",
     "Fitted",
     "Opened",
     "choose",
+    "compare",
     "complete",
     "condition",
     "decode",
@@ -21,7 +25,9 @@ __all__ = [
     "inspect",
     "make",
     "options",
+    "place_of",
     "raw",
+    "report",
     "sample",
     "score",
     "settings",

@@ -1,0 +1,77 @@
+"""What is asked of every model that was fitted: how likely it holds the test rows to be, and what its samples are like.
+
+It runs where the model was fitted and gives back numbers alone. What cannot be measured on these data is said, not left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import metrics
+from ...data import Examples
+from ...errors import Problem
+from ...noise import mix
+from .cells import kept
+
+JUDGED = 5_000  # test rows whose likelihood is asked for
+SEEN = 30_000  # training rows that samples are compared with, to see copies
+DRAWN = 3_000  # rows of a sample that is looked at, at most as many as there are test rows
+
+
+def judge(model: Any, folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(facts, nats of the test rows)."""
+    train, test = kept(folder, "train"), kept(folder, "test").head(JUDGED)
+    facts: dict[str, Any] = {"likelihood": None, "measures": {}, "unmeasured": {}}
+    rows: dict[str, np.ndarray] = {}
+    way = next((way for way in ("log_prob", "bound") if way in model.abilities), None)
+    if way is not None:
+        found = metrics.likelihood(model, raw(test), given=condition(test), by=way, seed=mix(seed, 1))
+        facts["likelihood"], rows["nats"] = found.to_json(), found.values
+    if "sample" in model.abilities:
+        facts["measures"], facts["unmeasured"] = measured(model, train, test, seed)
+    return facts, rows
+
+
+def raw(examples: Examples) -> Any:
+    return examples.space.restore(examples.x)
+
+
+def condition(examples: Examples) -> Any:
+    if examples.given is None or examples.given_space is None:
+        return None
+    return examples.given_space.restore(examples.given)
+
+
+def measured(model: Any, train: Examples, test: Examples, seed: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """Measures of a sample beside as many test rows, and why those that are missing are."""
+    real, seen = test.head(DRAWN), train.head(SEEN)
+    drawn = model.sample(len(real), given=condition(real), seed=mix(seed, 2))
+    found: dict[str, Any] = {}
+    lost: dict[str, str] = {}
+    for name, measure in asked(model.space.kind).items():
+        try:
+            found[name] = measure(raw(seen), raw(real), drawn, seed)
+        except Problem as problem:
+            lost[name] = str(problem)
+    return {name: {"value": float(one), "stderr": one.stderr, "said": str(one)} for name, one in found.items()}, lost
+
+
+def asked(kind: str) -> dict[str, Callable[[Any, Any, Any, int], Any]]:
+    """name -> (rows learned from, rows held out, rows drawn, seed) -> Estimate."""
+    found: dict[str, Callable[[Any, Any, Any, int], Any]] = {
+        "told apart": lambda seen, real, drawn, seed: sharpest(metrics.c2st(real, drawn, seed=seed)),
+        "nearer to training rows": lambda seen, real, drawn, seed: metrics.closest(seen, real, drawn, seed=seed),
+    }
+    if kind == "table":
+        found["columns"] = lambda seen, real, drawn, seed: metrics.columns(real, drawn, seed=seed).overall
+        found["pairs"] = lambda seen, real, drawn, seed: metrics.trends(real, drawn, seed=seed).overall
+    return found
+
+
+def sharpest(found: Any) -> Any:
+    """Of several classifiers the one that tells samples from real rows best."""
+    return max((one for name, one in found.items() if name.endswith("auc")), key=float)

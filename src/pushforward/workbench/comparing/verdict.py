@@ -1,0 +1,123 @@
+"""What to take, in words, each with the number behind it."""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+
+from .standing import CLEAR, Stand, apart, clearly, ranked, top
+
+ENOUGH = 0.02  # of the area under the curve, by which samples must differ for one model to be called better at them
+
+
+def verdict(stands: list[Stand]) -> list[str]:
+    """Sentences, the most important first."""
+    said = [*likelihoods(stands), *samples(stands), *memories(stands), *failures(stands)]
+    return said or ["No model came to an end, so nothing can be said."]
+
+
+def likelihoods(stands: list[Stand]) -> list[str]:
+    group = top(stands)
+    if not group:
+        return (
+            ["No model here can say how likely a row is, so they are compared by their samples alone."]
+            if any(s.done for s in stands)
+            else []
+        )
+    best, margins = (
+        group[0],
+        [one for one in ranked(stands) if one.entrant.baseline == "marginals" and one.values is not None],
+    )
+    said = []
+    beaten = bool(margins) and all(clearly(best, one) for one in margins)
+    structured = [one for one in ranked(stands) if one.entrant.baseline != "marginals" and one.done and one.kind]
+    if margins and not (beaten and best.entrant.baseline != "marginals"):
+        said.append(independent(margins[0], structured))
+    elif best.entrant.baseline:
+        said.append(
+            f"A simple model is enough: nothing is likelier than the baseline {best.name} ({best.entrant.why}), {against(best, margins)}."
+        )
+    else:
+        plain = next((one for one in group[1:] if one.entrant.baseline or one.entrant.solved), None)
+        said.append(
+            f"By likelihood, take {best.name}: {best.nats:.3f} ± {best.stderr:.2g} nats a row, {against(best, margins)}."
+        )
+        if plain is not None:
+            said.append(
+                f"{plain.name} is not told apart from it ({gap(best, plain)}) and is simpler: {plain.entrant.why}."
+            )
+    rest = [one.name for one in group[1:]]
+    if rest:
+        said.append(f"Within two errors of the best: {', '.join(rest)}.")
+    bounds = [one.name for one in stands if one.kind == "lower bound"]
+    if bounds:
+        said.append(
+            f"Of {', '.join(bounds)} only a lower bound is known: it may be likelier than it stands here, and is not less likely."
+        )
+    return said
+
+
+def independent(margin: Stand, structured: list[Stand]) -> str:
+    words = "Nothing beats the marginals: no model is clearly likelier than one that takes every column by itself"
+    if structured:
+        words += f" (the nearest, {structured[0].name}: {gap(structured[0], margin)})"
+    return f"{words}. Either the columns do not depend on each other, or there are too few rows to see how."
+
+
+def gap(a: Stand, b: Stand) -> str:
+    """a less b in words."""
+    value, error = apart(a, b)
+    if not isfinite(value):
+        return (
+            "rows that one holds to be impossible decide" if value in (inf, -inf) else "the difference is not defined"
+        )
+    return f"{value:+.3f} ± {error:.2g} nats a row"
+
+
+def against(best: Stand, margins: list[Stand]) -> str:
+    if not margins:
+        return "the highest of all"
+    value, error = apart(best, margins[0])
+    if not isfinite(value):
+        return "while columns by themselves hold some rows to be impossible"
+    return f"{value:.3f} ± {error:.2g} more than columns by themselves"
+
+
+def samples(stands: list[Stand]) -> list[str]:
+    drawn = [(one.mean("told apart"), one) for one in stands if one.done and one.entrant.baseline != "copy"]
+    known = sorted(((value, error, one) for (value, error), one in drawn if isfinite(value)), key=lambda row: row[0])
+    if not known:
+        return []
+    value, error, best = known[0]
+    alike = [one.name for v, e, one in known[1:] if v - value < max(ENOUGH, 2 * (e**2 + error**2) ** 0.5)]
+    words = f"By its samples, {best.name} comes nearest: a classifier tells them from real rows with an AUC of {value:.3f} ± {error:.2g}, where 0.5 is chance"
+    copy = next(
+        (one.mean("told apart")[0] for one in stands if one.entrant.baseline == "copy" and one.done), float("nan")
+    )
+    words += f" (rows of the training data drawn again: {copy:.3f})" if isfinite(copy) else ""
+    return [words + (f". Much alike: {', '.join(alike)}." if alike else ".")]
+
+
+def memories(stands: list[Stand]) -> list[str]:
+    near = []
+    for one in stands:
+        value, error = one.mean("nearer to training rows")
+        if (
+            one.entrant.baseline != "copy"
+            and isfinite(value)
+            and error > 0
+            and value - 0.5 > CLEAR * error
+            and value > 0.55
+        ):
+            near.append(f"{one.name} ({100 * value:.0f} %)")
+    if not near:
+        return []
+    return [
+        f"Samples stand nearer to rows that were learned from than to others, more often than chance's half: {', '.join(near)}. Do not share them unseen."
+    ]
+
+
+def failures(stands: list[Stand]) -> list[str]:
+    said = [f"{one.name} holds {one.impossible:,} of {len(one.values):,} test rows to be impossible." for one in stands
+            if one.impossible and one.values is not None and one.entrant.baseline != "copy"]  # fmt: skip
+    lost = [f"{one.name} did not come to an end: {one.said}" for one in stands if not one.done]
+    return [*said, *lost]
