@@ -241,6 +241,36 @@ def test_score_says_mean_error_kind_and_measure(shell):
     assert code == 0 and "importance-weighted" in out
 
 
+def test_anomaly_ranks_a_planted_row_first(shell):
+    shell("data make moons -n 400 -o usual.npy")
+    shell("fit usual.npy -m GaussianMixture -s components=8 -o mix.pf -q")
+    rows = np.load("moons.npy")
+    rows[7] = (0.5, 3.0)
+    np.save("odd.npy", rows)
+    shell("data make moons -n 700 --seed 5 -o other.npy")
+    code, out, err = shell("anomaly mix.pf odd.npy --reference other.npy -o odd.csv")
+    found = pd.read_csv("odd.csv")
+    assert code == 0 and found["score"].idxmax() == 7 and found["p_value"][7] == pytest.approx(1 / 701)
+    assert out.splitlines()[3].split()[0] == "7" and "against 700 reference examples" in err
+    facts = json.loads(shell("anomaly mix.pf odd.npy --json")[1])
+    assert facts["way"] == "likelihood" and len(facts["scores"]) == 120
+    assert (
+        shell("anomaly mix.pf odd.npy --way sideways")[0] == 2 and shell("anomaly mix.pf odd.npy --way ratio")[0] == 2
+    )
+
+
+def test_compare_prints_what_to_take_and_writes_a_page(shell):
+    shell("data make moons -n 400 -o usual.npy")
+    code, out, err = shell("compare usual.npy --models Histogram --time 5s --seed 1 -o page.html")
+    assert code == 0 and "nats a row" in out and Path("page.html").read_text().startswith("<!doctype html>")
+    facts = json.loads(shell("compare usual.npy --models Histogram --time 5s --seed 1 -o page.html --json")[1])
+    assert {"marginals", "mixture", "copy", "Histogram"} <= {row["model"] for row in facts["table"]} and facts[
+        "best"
+    ] in facts["top"]
+    assert shell("compare usual.npy --models Nonesuch --time 5s")[0] == 2
+    assert shell("compare usual.npy --models GPT --time 5s")[0] == 3
+
+
 def test_impossible_rows_are_counted_and_json_stays_json(shell):
     far = np.load("moons.npy")
     far[0] = 1e6

@@ -9,7 +9,7 @@ import typer
 
 from .. import catalogue
 from ..errors import Problem
-from . import comparing, judging, lessons
+from . import anomalies, comparing, judging, lessons
 from .speech import deliver, say, show, table
 from .words import Data, Device, Given, Json, ModelPath, Out, Overwrite, Quiet, Read, Seed
 
@@ -22,6 +22,7 @@ app = typer.Typer(help="Deep generative models: draw, score, fill in, encode.", 
 data_app = typer.Typer(help="Built-in data: list them, or write them to a file.", **KEYS)  # type: ignore[arg-type]
 app.add_typer(data_app, name="data")
 app.add_typer(lessons.app, name="lesson")
+app.command(epilog=anomalies.EPILOG)(anomalies.anomaly)
 app.command(epilog=comparing.EPILOG)(comparing.compare)
 app.command(epilog=judging.EPILOG)(judging.report)
 

@@ -5,13 +5,29 @@ from .comparing import Comparison, compare
 from .machinery import doctor
 from .reading import condition, options, raw
 from .reporting import report
-from .verbs import Fitted, Opened, complete, decode, encode, first, fit, inspect, make, place_of, sample, score, verify
+from .verbs import (
+    Fitted,
+    Opened,
+    anomaly,
+    complete,
+    decode,
+    encode,
+    first,
+    fit,
+    inspect,
+    make,
+    place_of,
+    sample,
+    score,
+    verify,
+)
 from .writing import free, write
 
 __all__ = [
     "Comparison",
     "Fitted",
     "Opened",
+    "anomaly",
     "choose",
     "compare",
     "complete",

@@ -220,6 +220,28 @@ def score(
     return likelihood(model, x, condition, by, seed)
 
 
+def anomaly(
+    path: str,
+    data: str,
+    reference: str = "",
+    background: str = "",
+    way: str = "auto",
+    rate: float = 0.05,
+    said: dict[str, Any] | None = None,
+    given: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+) -> Any:
+    """How odd each row is; `reference` and `background` are a file of usual rows and a saved model."""
+    model = opened(path, device)
+    other = opened(background, device) if background else None
+    x, condition = reading.raw(model, data, said or {}, given)
+    usual, beside = reading.raw(model, reference, said or {}, given) if reference else (None, None)
+    return model.anomaly(
+        x, way, reference=usual, background=other, given=condition, reference_given=beside, rate=rate, seed=seed
+    )
+
+
 def complete(
     path: str,
     data: str = "",
