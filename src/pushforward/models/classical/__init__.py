@@ -2,6 +2,7 @@
 
 from .bayes_net import BayesNet as BayesNet
 from .bernoulli_mixture import BernoulliMixture as BernoulliMixture
+from .copula import Copula as Copula
 from .counts import Counts as Counts
 from .empirical import Empirical as Empirical
 from .factor_analysis import FactorAnalysis as FactorAnalysis

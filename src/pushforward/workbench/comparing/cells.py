@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
@@ -152,14 +152,14 @@ def found(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray
 
 def run(folder: Path, cells: Sequence[Cell], workers: int, threads: int, judge: str, say: Say) -> None:
     """All cells, so many at a time."""
-    spawn, left = get_context("spawn"), list(cells)
+    context, left = forge(), list(cells)
     live: dict[str, tuple[Cell, Any, float]] = {}
     try:
         while left or live:
             while left and len(live) < workers:
                 cell = left.pop(0)
                 words = (str(folder), asdict(cell.entrant), cell.seed, cell.seconds, judge, threads)
-                process = spawn.Process(target=work, args=words, daemon=True)
+                process = context.Process(target=work, args=words, daemon=True)
                 process.start()
                 live[cell.name] = (cell, process, time.monotonic())
             time.sleep(0.05)
@@ -171,6 +171,15 @@ def run(folder: Path, cells: Sequence[Cell], workers: int, threads: int, judge: 
         for _, process, _ in live.values():
             process.terminate()
             process.join()
+
+
+def forge() -> Any:
+    """Where processes come from: a server that has imported what they need, where the system has such a thing."""
+    method = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+    context: Any = get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["torch", "scipy.stats", __name__])
+    return context
 
 
 def over(folder: Path, cell: Cell, process: Any, began: float, say: Say) -> bool:
