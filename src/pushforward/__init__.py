@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_ROOMS = ("data", "noise", "nets", "maths", "metrics", "graphs", "engine", "lessons", "errors")
+_ROOMS = ("data", "noise", "nets", "maths", "metrics", "graphs", "engine", "lessons", "workbench", "errors")
 _NAMES = {
     "Model": "model",
     "Recipe": "engine",

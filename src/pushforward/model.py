@@ -163,9 +163,9 @@ class Model(Fields):
                 self.outcome_ = {"step": 0, "reason": "solved", "best": None}
         finally:
             journal.close()
-        self.history_ = journal.entries
-        self._recipe = recipe
+        self.history_, self._recipe = journal.entries, recipe
         self.eval()
+        self.outcome_ |= {"remark": self.remark()} if hasattr(type(self), "remark") else {}
         if folder and machine.rank == 0:
             save(self, folder)
         return self

@@ -155,6 +155,7 @@ def report(fitted: Any, as_json: bool, quiet: bool) -> None:
             if facts["steps"]
             else "solved at once",
             "held out": nats,
+            "remark": facts["remark"],
             "can": facts["abilities"],
             "saved in": facts["out"],
         }

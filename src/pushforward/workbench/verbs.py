@@ -60,6 +60,7 @@ class Fitted:
             "steps": outcome.get("step"),
             "seconds": outcome.get("seconds"),
             "ended_by": self.reason,
+            "remark": outcome.get("remark"),
             "held_out_nats": self.nats,
             **{f"held_out_{name}": value for name, value in bits.items()},
             "parameters": self.model.size(),

@@ -142,9 +142,6 @@ def diagnosis(case: Case, sheet: page.Page) -> dict[str, Any]:
                 "healthy": found.healthy,
                 "numbers": dict(found.numbers),
             }
-        told = [str(e["said"]) for e in getattr(case.model, "history_", []) if "said" in e]
-        sheet.text(told[-1] if told else str(found))
-        return {"verdict": None, "said": told[-1] if told else str(found)}
-    remark = case.model.remark() if hasattr(kind, "remark") else ""
+    remark = case.model.outcome_.get("remark", "")  # what it said when training was over
     sheet.text(remark or "This system has no diagnosis of its own: its curve and its likelihood say how it went.")
     return {"verdict": None, "said": remark or None}
