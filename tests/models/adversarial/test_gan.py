@@ -306,11 +306,11 @@ def test_a_critic_that_is_not_a_number_ends_the_run(monkeypatch):
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", [name for name, told in PRESETS.items() if told["system"] == "GAN"])
 def test_a_preset_is_a_game_that_plays(name):
     told = PRESETS[name]
     model = GAN(**{**told["fields"], "hidden": (8,)}).fit(toys.moons(64), steps=2, quiet=True, **told["recipe"])
-    assert told["system"] == "GAN" and told["about"] and np.isfinite(model.sample(5, seed=0)).all()
+    assert told["about"] and np.isfinite(model.sample(5, seed=0)).all()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
