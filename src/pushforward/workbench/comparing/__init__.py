@@ -25,7 +25,7 @@ from .verdict import verdict
 
 LEAST = 3.0  # seconds of learning that a model has at least
 AROUND = 12.0  # seconds that a cell needs beside its learning: to begin, to be judged
-LONG = 120.0  # seconds of learning from which a second seed says more than a longer run
+LONG, SEEDS = 120.0, (1, 2, 3)  # seconds of learning from which another seed says more than a longer run
 TEST, FEW = 10_000, 10  # test rows at most; examples below which nothing is compared
 JUDGE = "pushforward.workbench.comparing.judge.judge"
 
@@ -223,9 +223,9 @@ def play(
     file = place / "budget.json"
     if not file.is_file():
         left = max(0.95 * seconds - (clock.monotonic() - began), 0.0)
-        each = left * workers / len(trained)
-        count = seeds or max(1, min(3, int((each - AROUND) // LONG)))
-        file.write_text(json.dumps({"seeds": count, "seconds": max(LEAST, each / count - AROUND)}))
+        shares = {count: left / -(-len(trained) * count // workers) - AROUND for count in ([seeds] if seeds else SEEDS)}
+        count = max((count for count, share in shares.items() if share >= LONG), default=min(shares))
+        file.write_text(json.dumps({"seeds": count, "seconds": max(LEAST, shares[count])}))
     budget = json.loads(file.read_text())
     cells = [Cell(one, seed + k, budget["seconds"]) for k in range(budget["seeds"]) for one in trained]
     run(place, [cell for cell in cells if found(place, cell.name) is None], workers, threads, JUDGE, say)
