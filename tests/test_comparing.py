@@ -93,7 +93,9 @@ def test_words_about_samples_memory_and_failures():
         standing("parrot", [], kind="", measures=measures(0.55, 0.9)),
         standing("lost", [], kind="", said="There was not enough memory."),
     ]
+    stands[1].cells[0] |= {"broken": 7, "drawn": 100}
     said = " ".join(verdict(stands))
+    assert "GAN drew 7 of 100 rows with numbers that are not finite" in said
     assert "By its samples, parrot comes nearest" in said and "AUC of 0.550" in said
     assert "nearer to rows that were learned from" in said and "parrot (90 %)" in said and "copy (" not in said
     assert "lost did not come to an end: There was not enough memory." in said

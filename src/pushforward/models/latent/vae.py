@@ -32,7 +32,7 @@ class VAE(Latent):
     net: str = "auto"  # auto (by the kind of example), mlp, conv, transformer
     beta: float = 1.0  # weight of the KL while training; 1 is the evidence lower bound
     warmup: float = 0.0  # share of training over which beta rises from 0
-    number: str = "gaussian"  # p(x|z) of a number: gaussian, mixture, logistic
+    number: str = "auto"  # p(x|z) of a number: auto (mixture in a table, else gaussian), gaussian, mixture, logistic
     level: str = "categorical"  # p(x|z) of a level: categorical, logistic (a discretised mixture)
 
     recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3)
@@ -40,7 +40,9 @@ class VAE(Latent):
     gaps: ClassVar[bool] = True
 
     def build(self, space, given=None):
-        self.head = heads.of(space, continuous=self.number, levels=self.level)
+        # A column of a table has modes that one bell would blur: 1 nat a column and more, and nothing lost where it has one.
+        number = self.number if self.number != "auto" else "mixture" if space.kind == "table" else "gaussian"
+        self.head = heads.of(space, continuous=number, levels=self.level)
         self.encoder = default.into(space, 2 * self.latent, given or 0, hidden=self.hidden, net=self.net)
         self.decoder = default.out_of(
             self.latent, space, self.head.total, given or 0, hidden=self.hidden[::-1], net=self.net

@@ -32,7 +32,7 @@ def judge(model: Any, folder: Path, seed: int) -> tuple[dict[str, Any], dict[str
         found = metrics.likelihood(model, raw(test), given=condition(test), by=way, seed=mix(seed, 1))
         facts["likelihood"], rows["nats"] = found.to_json(), found.values
     if "sample" in model.abilities:
-        facts["measures"], facts["unmeasured"] = measured(model, train, test, seed)
+        facts |= measured(model, train, test, seed)
     return facts, rows
 
 
@@ -46,8 +46,8 @@ def condition(examples: Examples) -> Any:
     return examples.given_space.restore(examples.given)
 
 
-def measured(model: Any, train: Examples, test: Examples, seed: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """Measures of a sample beside as many test rows, and why those that are missing are."""
+def measured(model: Any, train: Examples, test: Examples, seed: int) -> dict[str, Any]:
+    """Measures of a sample beside as many test rows, why those that are missing are, and how many rows of it are not finite."""
     real, seen = test.head(DRAWN), train.head(SEEN)
     drawn = model.sample(len(real), given=condition(real), seed=mix(seed, 2))
     found: dict[str, Any] = {}
@@ -57,7 +57,22 @@ def measured(model: Any, train: Examples, test: Examples, seed: int) -> tuple[di
             found[name] = measure(raw(seen), raw(real), drawn, seed)
         except Problem as problem:
             lost[name] = str(problem)
-    return {name: {"value": float(one), "stderr": one.stderr, "said": str(one)} for name, one in found.items()}, lost
+    told = {name: {"value": float(one), "stderr": one.stderr, "said": str(one)} for name, one in found.items()}
+    return {"measures": told, "unmeasured": lost, "broken": broken(drawn), "drawn": len(drawn)}
+
+
+def broken(drawn: Any) -> int:
+    """Rows with a number that is not finite; a missing cell of a table is none.
+
+    >>> broken(np.array([[1.0, 2.0], [np.nan, 0.0], [np.inf, 0.0]])), broken(["a text"])
+    (2, 0)
+    """
+    if hasattr(drawn, "select_dtypes"):
+        return int(np.isinf(drawn.select_dtypes("number").to_numpy(dtype=np.float64, na_value=np.nan)).any(1).sum())
+    if isinstance(drawn, list):
+        return 0
+    numbers = np.asarray(drawn).reshape(len(drawn), -1)
+    return int((~np.isfinite(numbers)).any(1).sum()) if numbers.dtype.kind == "f" else 0
 
 
 def asked(kind: str) -> dict[str, Callable[[Any, Any, Any, int], Any]]:

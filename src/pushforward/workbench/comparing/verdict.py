@@ -119,5 +119,11 @@ def memories(stands: list[Stand]) -> list[str]:
 def failures(stands: list[Stand]) -> list[str]:
     said = [f"{one.name} holds {one.impossible:,} of {len(one.values):,} test rows to be impossible." for one in stands
             if one.impossible and one.values is not None and one.entrant.baseline != "copy"]  # fmt: skip
+    said += [
+        f"{one.name} drew {cell['broken']:,} of {cell['drawn']:,} rows with numbers that are not finite: something in it is broken."
+        for one in stands
+        for cell in one.done[:1]
+        if cell.get("broken")
+    ]
     lost = [f"{one.name} did not come to an end: {one.said}" for one in stands if not one.done]
     return [*said, *lost]
