@@ -144,3 +144,16 @@ def test_it_learns_the_digits():
 @pytest.mark.parametrize("fields", [{"number": "mixture"}, {"number": "logistic"}, {"warmup": 0.5, "beta": 2.0}])
 def test_choices_of_the_likelihood_train(fields):
     assert np.isfinite(pf.VAE(latent=2, hidden=(16,), **fields).fit(X, steps=30, quiet=True).score(X))
+
+
+def test_a_number_of_a_table_may_have_modes():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"x": rng.choice([-2.0, 2.0], 600) + 0.1 * rng.normal(size=600), "k": rng.choice(["a", "b"], 600)}
+    )
+    one, bell = (
+        pf.VAE(latent=1, hidden=(16,), **how).fit(frame, steps=300, seed=0, quiet=True)
+        for how in ({}, {"number": "gaussian"})
+    )
+    assert type(one.head.heads[0]).__name__ == "GaussianMixture" and one.score(frame) > bell.score(frame)
+    assert type(pf.VAE(latent=1).fit(frame[["x"]], steps=1, quiet=True).head.heads[0]).__name__ == "Gaussian"

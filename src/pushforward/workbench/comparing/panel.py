@@ -76,7 +76,8 @@ CONTENDERS: tuple[tuple[tuple[str, ...], Fits, Entrant], ...] = (
     (("table", "binary"), few, Entrant("Chow-Liu tree", "BayesNet", "each column by one other", fields={"smooth": 0.5})),
     (("real",), few, Entrant("Gaussianization", "Gaussianization", "rotations and curves in turns, without gradients")),
     (("real",), small, Entrant("kernels", "KernelDensity", "a bell around every training row")),
-    (("real", "binary", "levels", "table"), few, Entrant("MADE", "MADE", "one column after another, mixed columns and gaps included")),
+    (("real", "binary", "levels", "table"), few, Entrant("MADE", "MADE", "one column after another, mixed columns and gaps included",
+                                                            recipe={"lr": 2e-3, "clip": 5.0})),
     (("real",), lambda s, n: vector(s, n) and few(s, n), Entrant(
         "MAF", "MAF", "a flow: exact densities of numbers that depend on one another",
         fields={"transforms": 4, "hidden": (128, 128), "scalar": "spline", "reach": 4.0},
