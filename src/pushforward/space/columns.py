@@ -195,8 +195,9 @@ def restore(column: Column, values: np.ndarray) -> Any:
         codes = np.clip(
             np.nan_to_num(values, nan=len(column.categories)).round().astype(int), 0, max(column.size - 1, 0)
         )
-        cells = [column.categories[c] if c < len(column.categories) else None for c in codes]
-        return cast(pd.Series(cells, dtype=object), column, (codes >= len(column.categories)).any())
+        known = np.empty(len(column.categories) + 1, dtype=object)
+        known[:-1], known[-1] = list(column.categories), None
+        return cast(pd.Series(known[codes], dtype=object), column, (codes >= len(column.categories)).any())
     inside = np.clip(np.round(values / column.step) * column.step if column.step else values, column.low, column.high)
     if column.kind == "date":
         gone = np.isnan(inside)
