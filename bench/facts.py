@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = ("zuko", "nflows", "normflows", "pythae", "transformers", "scikit-learn")
+PEERS = (
+    "zuko",
+    "nflows",
+    "normflows",
+    "pythae",
+    "transformers",
+    "scikit-learn",
+    "prdc",
+    "torchmetrics",
+    "pot",
+    "ctgan",
+)
 
 
 def machine(threads: int) -> dict[str, Any]:

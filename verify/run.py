@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import tables
 import torch
 
 import pushforward as pf
@@ -42,6 +43,7 @@ def row(what: str, value: float, target: float, unit: str, note: str, more: bool
         "target": target,
         "unit": unit,
         "kept": bool(kept),
+        "more": more,
         "note": note,
     }
 
@@ -306,8 +308,18 @@ def pf_picture(name: str, images: np.ndarray) -> None:
     Image.fromarray((grid * 255).astype(np.uint8)).save(OUT / f"{name}.png")
 
 
+def scoreboard() -> list[Row]:
+    """Synthetic rows of simulated tables, by the protocol of SDGym."""
+    return tables.simulated(row)
+
+
+def adult() -> list[Row]:
+    """Synthetic rows of Adult, by the protocol of SDGym."""
+    return tables.adult(row, DATA, OUT)
+
+
 TRUTHS: dict[str, Callable[[], list[Row]]] = {
-    f.__name__: f for f in (ring, grid, stability, mushrooms, dna, power, protein, vae, gpt, rbm)
+    f.__name__: f for f in (ring, grid, stability, scoreboard, adult, mushrooms, dna, power, protein, vae, gpt, rbm)
 }
 
 
@@ -327,7 +339,7 @@ def write_page() -> None:
         found = json.loads(path.read_text())
         conditions.add(found["conditions"])
         for r in found["rows"]:
-            bound = "≥" if r["unit"] == "%" or r["unit"].startswith("of ") else "≤"
+            bound = "≥" if r.get("more") or r["unit"] == "%" or r["unit"].startswith("of ") else "≤"
             lines.append(
                 f"| {r['what']} | {r['value']} | {bound} {r['target']} | {r['unit']} | {'yes' if r['kept'] else '**no**'} | {r['note']} |"
             )
@@ -348,7 +360,7 @@ def main() -> int:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     kept = True
     for name in names:
-        if not DATA.is_dir() and name not in ("ring", "grid", "stability"):
+        if not DATA.is_dir() and name not in ("ring", "grid", "stability", "scoreboard"):
             print(f"{name}: skipped, there is no folder {DATA}; set PUSHFORWARD_DATA.")
             continue
         began = time.monotonic()
