@@ -136,6 +136,14 @@ def test_a_folder_of_others_is_left_alone(tmp_path):
     assert (tmp_path / "page.runs" / "thesis.txt").read_text() == "mine"
 
 
+def test_the_parts_of_a_sorted_file_are_shuffled():
+    x = np.arange(2000.0)[:, None] + np.zeros((1, 2))
+    train, test, _ = parts(pf.data.load(x), 0.2, 0)
+    for part in (train, test):
+        assert abs(float(part.x[:150, 0].mean()) - 1000) < 200 and len(part.x.unique(dim=0)) == len(part)
+    assert len(train) == 1600 and len(test) == 400
+
+
 def test_repeated_rows_and_few_rows_are_warned_of():
     x = np.repeat(np.random.default_rng(0).normal(size=(100, 2)), 5, 0)
     facts = parts(pf.data.load(x), 0.2, 0)[2]

@@ -153,7 +153,8 @@ def parts(examples: Examples, held: float, seed: int) -> tuple[Examples, Example
         )
     if not 0 < held < 1:
         raise Usage(f"held={held}: the share of rows to judge on is awaited, between 0 and 1, as 0.2.")
-    train, test = examples.split(min(held, TEST / n), seed)
+    # Each part is shuffled: files are often sorted, and measures look at the first rows of a part.
+    train, test = (part.part(part.order(seed, 0)) for part in examples.split(min(held, TEST / n), seed))
     return train, test, facts_of(examples, train, test)
 
 
