@@ -12,7 +12,7 @@ from pushforward import noise
 from pushforward.data import toys
 from pushforward.errors import Unable
 from pushforward.models.adversarial import GAN
-from pushforward.models.adversarial.family import Blocks
+from pushforward.nets.blocks import Blocks
 from pushforward.space import Column, Space
 
 DOUBLE = torch.float64

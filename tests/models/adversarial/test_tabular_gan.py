@@ -87,7 +87,7 @@ def test_both_players_see_the_condition_and_the_critic_the_numbers():
     codes = model.mixed.codes
     x = model.enter(model.space.read(table(6)), None)[0]
     with noise.stream(0):
-        y, given = model.seen(x, None)
+        y, given = model.shown(x, None)
     assert torch.equal(model.mixed.inverse(y)[:, codes], x[:, codes])
     asked = model.mixed.condition(x[:, codes].long(), torch.ones(6, len(codes), dtype=torch.bool))
     assert given.shape == asked.shape and (given <= asked).all() and (given.sum(1) >= 1).all()

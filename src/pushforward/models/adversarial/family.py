@@ -18,14 +18,15 @@ from math import prod
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch import Tensor
 
 from ... import noise
 from ...errors import Usage
+from ...maths.critics import OBJECTIVES, PENALTIES, penalise
 from ...maths.diagnosis import Diagnosis, compare, diagnose, due, memory, numbers, rivalry
 from ...model import Model
 from ...nets import default
+from ...nets.blocks import Blocks
 from ...noise import normal, uniform
 
 NO_DENSITY = "a map from noise that cannot be inverted gives no density. Compare what it draws."
@@ -101,6 +102,41 @@ class Adversarial(Model):
             x, given = x[rows], None if given is None else given[rows]
         yield from zip(x.split(size), [None] * steps if given is None else given.split(size), strict=True)
 
+    # ---- the game ------------------------------------------------------------------------------------------------
+    def moves(self, x, given=None):
+        for number, (real, cond) in enumerate(self.lots(*self.shown(x, given)), 1):
+            with torch.set_grad_enabled(number == self.critic_steps):
+                fake = self.generate(len(real), cond)
+            yield "critic", self.critic_loss(real, fake.detach(), cond)
+            self.stepped()
+        # The fakes of the critic's last step serve the generator too: their graph is still there.
+        loss = self.generator_loss(fake, real, cond)
+        self.watch(real, fake, cond, loss)
+        yield "generator", loss
+
+    def shown(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the players see of examples, and of what is given."""
+        return x, given
+
+    def stepped(self) -> None:
+        """What is done after each step of the critic."""
+
+    def critic_loss(self, real: Tensor, fake: Tensor, given: Tensor | None = None, spacing: float = 0.0) -> Tensor:
+        """Of the objective, and every `lazy` steps the penalty with so much more weight."""
+        real, fake, given = (self.pack(part) for part in (real, fake, given))
+        loss = OBJECTIVES[self.objective].critic(*self.opinions(real, fake, given)).mean()
+        if self.penalty in PENALTIES and self.weight and self.step % self.lazy == 0:
+            found = penalise(self.penalty, lambda t: self.opinion(t, given), real, fake, spacing)
+            loss = loss + self.weight * self.anneal**self.progress * self.lazy * found.mean()
+        return loss
+
+    def generator_loss(self, fake: Tensor, real: Tensor, given: Tensor | None = None) -> Tensor:
+        real, fake, given = (self.pack(part) for part in (real, fake, given))
+        objective, fooled = OBJECTIVES[self.objective], self.opinion(fake, given)
+        with torch.no_grad():
+            told = self.opinion(real, given) if objective.paired else fooled
+        return objective.generator(fooled, told).mean()
+
     # ---- how the game goes ---------------------------------------------------------------------------------------
     def watch(self, real: Tensor, fake: Tensor, given: Tensor | None, loss: Tensor) -> None:
         """Take down, every few steps, what shows whether the game is going well; `loss` is the generator's, and `fake` behind it."""
@@ -145,52 +181,3 @@ class Adversarial(Model):
 
     def _decode(self, z, given=None):
         return self.blocks_(self.generator(z, given), None, self.temperature).view(len(z), *self.event_)
-
-
-class Blocks(nn.Module):
-    """The logits of each discrete column become one-hot; numbers pass. A number that may be missing has two logits beside it,
-    whether it is there, and is 0 where it is not.
-
-    >>> from ...space import Column
-    >>> blocks = Blocks((Column("x", "number"), Column("side", "category", categories=("left", "mid", "right"))))
-    >>> blocks(torch.tensor([[0.5, 1.0, 3.0, 2.0]]))
-    tensor([[0.5000, 0.0000, 1.0000, 0.0000]])
-    """
-
-    codes: Tensor  # the number of each feature that belongs to a block
-    place: Tensor  # (C, S) the same, a row for each column, filled up with the number of a feature past the end
-    maybe: Tensor  # the number of each feature that is a number that may be missing
-
-    def __init__(self, columns: tuple[Any, ...] = ()):
-        super().__init__()
-        spans, maybe, end = [], [], 0
-        for c in columns:
-            start, end = end, end + (c.size if c.discrete else 1 + 2 * c.missing)
-            if c.discrete or c.missing:
-                spans.append(torch.arange(start if c.discrete else start + 1, end))
-            if c.missing and not c.discrete:
-                maybe.append(start)
-        self.width = sum(map(len, spans))
-        place = torch.nn.utils.rnn.pad_sequence(spans, True, end) if spans else torch.zeros(0, 0, dtype=torch.long)
-        for name, value in (
-            ("place", place),
-            ("codes", place[place < end]),
-            ("maybe", torch.tensor(maybe, dtype=torch.long)),
-        ):
-            self.register_buffer(name, value, persistent=False)
-
-    def forward(self, y: Tensor, u: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """Features (B, F) and uniforms (B, width), or None for the likeliest codes -> features (B, F)."""
-        if not self.width:
-            return y
-        if u is not None:
-            # Gumbel noise: the largest of logits + noise is a draw from their softmax. A uniform of 0 is not to become infinite.
-            y = y.index_add(1, self.codes, -(-u.clamp(min=1e-12).log()).log())
-        logits = pad(y, (0, 1), value=-torch.inf)[:, self.place]  # (B, C, S)
-        soft = (logits / temperature).softmax(2)
-        hard = torch.zeros_like(soft).scatter_(2, soft.argmax(2, keepdim=True), 1.0)
-        code = hard - soft.detach() + soft
-        out = pad(y, (0, 1)).index_copy(1, self.place.flatten(), code.flatten(1))[:, :-1]
-        if len(self.maybe):
-            out = out.index_copy(1, self.maybe, out[:, self.maybe] * out[:, self.maybe + 1])
-        return out

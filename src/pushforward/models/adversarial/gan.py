@@ -19,11 +19,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from ...engine import Recipe
 from ...errors import Usage, did_you_mean
-from ...maths.critics import OBJECTIVES, PENALTIES, SQUARED, penalise
+from ...maths.critics import OBJECTIVES, PENALTIES, SQUARED
 from .family import Adversarial
 
 
@@ -68,37 +67,13 @@ class GAN(Adversarial):
             )
         super().build(space, given)
 
-    def moves(self, x, given=None):
-        for number, (real, cond) in enumerate(self.lots(x, given), 1):
-            with torch.set_grad_enabled(number == self.critic_steps):
-                fake = self.generate(len(real), cond)
-            yield "critic", self.critic_loss(real, fake.detach(), cond)
-            if self.penalty == "clip":
-                self.clamp()
-        # The fakes of the critic's last step serve the generator too: their graph is still there.
-        loss = self.generator_loss(fake, real, cond)
-        self.watch(real, fake, cond, loss)
-        yield "generator", loss
-
-    def critic_loss(self, real: Tensor, fake: Tensor, given: Tensor | None = None) -> Tensor:
-        real, fake, given = (self.pack(part) for part in (real, fake, given))
-        loss = OBJECTIVES[self.objective].critic(*self.opinions(real, fake, given)).mean()
-        if self.penalty in PENALTIES and self.weight and self.step % self.lazy == 0:
-            found = penalise(self.penalty, lambda t: self.opinion(t, given), real, fake, self.spacing)
-            loss = loss + self.weight * self.anneal**self.progress * self.lazy * found.mean()
-        return loss
-
-    def generator_loss(self, fake: Tensor, real: Tensor, given: Tensor | None = None) -> Tensor:
-        real, fake, given = (self.pack(part) for part in (real, fake, given))
-        objective = OBJECTIVES[self.objective]
-        fooled = self.opinion(fake, given)
-        with torch.no_grad():
-            told = self.opinion(real, given) if objective.paired else fooled
-        return objective.generator(fooled, told).mean()
+    def critic_loss(self, real, fake, given=None, spacing=None):
+        return super().critic_loss(real, fake, given, self.spacing if spacing is None else spacing)
 
     @torch.no_grad()
-    def clamp(self) -> None:
-        """Every weight of the critic back into [-weight, weight]."""
-        weights = list(self.critic.parameters())
-        torch._foreach_clamp_min_(weights, -self.weight)
-        torch._foreach_clamp_max_(weights, self.weight)
+    def stepped(self) -> None:
+        """Clipping: every weight of the critic back into [-weight, weight]."""
+        if self.penalty == "clip":
+            weights = list(self.critic.parameters())
+            torch._foreach_clamp_min_(weights, -self.weight)
+            torch._foreach_clamp_max_(weights, self.weight)

@@ -22,7 +22,7 @@ from ...data.examples import Examples
 from ...data.load import load
 from ...engine import Recipe
 from ...errors import Usage, did_you_mean
-from ...maths.critics import OBJECTIVES, PENALTIES, penalise
+from ...maths.critics import OBJECTIVES, PENALTIES
 from ...maths.diagnosis import memory, numbers
 from ...maths.gaussians import pick
 from ...maths.mixed import Mixed
@@ -104,17 +104,7 @@ class TabularGAN(Adversarial):
         )
 
     # ---- how the game goes ---------------------------------------------------------------------------------------
-    def moves(self, x, given=None):
-        y, given = self.seen(x, given)
-        for number, (real, cond) in enumerate(self.lots(y, given), 1):
-            with torch.set_grad_enabled(number == self.critic_steps):
-                fake = self.generate(len(real), cond)
-            yield "critic", self.critic_loss(real, fake.detach(), cond)
-        loss = self.generator_loss(fake, real, cond)
-        self.watch(real, fake, cond, loss)
-        yield "generator", loss
-
-    def seen(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def shown(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Features of rows, and what is given, with the condition that each row was drawn for."""
         with torch.no_grad():
             x = x.flatten(1)
@@ -137,23 +127,8 @@ class TabularGAN(Adversarial):
         rows = x.reshape(-1, self.mixed.width)
         return super().opinion(torch.cat([rows, self.mixed.values(rows)], 1).view(len(x), -1), given)
 
-    def critic_loss(self, real: Tensor, fake: Tensor, given: Tensor | None = None) -> Tensor:
-        real, fake, given = (self.pack(part) for part in (real, fake, given))
-        loss = OBJECTIVES[self.objective].critic(*self.opinions(real, fake, given)).mean()
-        if self.penalty in PENALTIES and self.weight and self.step % self.lazy == 0:
-            found = penalise(self.penalty, lambda t: self.opinion(t, given), real, fake)
-            loss = loss + self.weight * self.anneal**self.progress * self.lazy * found.mean()
-        return loss
-
-    def generator_loss(self, fake: Tensor, real: Tensor, given: Tensor | None = None) -> Tensor:
-        real, fake, given = (self.pack(part) for part in (real, fake, given))
-        objective, fooled = OBJECTIVES[self.objective], self.opinion(fake, given)
-        with torch.no_grad():
-            told = self.opinion(real, given) if objective.paired else fooled
-        return objective.generator(fooled, told).mean()
-
     def judge(self, x, given=None):
-        held, cond = self.seen(*self.enter(x, given)[:2])
+        held, cond = self.shown(*self.enter(x, given)[:2])
         if "_seen" in self.__dict__ and len(held) >= self.pac <= len(self._seen[0]):
             sides = (self._seen, (held, cond), (self.generate(len(held), cond), cond))
             heights = [self.opinion(self.pack(side), self.pack(g)).float() for side, g in sides]
