@@ -74,8 +74,9 @@ class Anomaly:
         return {int(i): rows[i] for i in np.flatnonzero(~np.isnan(rows).all(1))}
 
     def blamed(self, row: int) -> str:
-        """The column that adds most to the score of a row; nothing where that was not asked."""
-        return self.columns[int(np.nanargmax(self.told[row]))] if row in self.told else ""
+        """The column that adds most to the score of a row; nothing where that was not asked, or none adds."""
+        adds = self.told.get(row)
+        return "" if adds is None or not np.nanmax(adds) > 0 else self.columns[int(np.nanargmax(adds))]
 
     def to_frame(self) -> Any:
         """A DataFrame: score, p_value, flagged, column (the one that adds most), and what each column adds."""
@@ -85,8 +86,7 @@ class Anomaly:
         if self.p_values is not None:
             parts |= {"p_value": self.p_values, "flagged": self.flags}
         if self.attribution is not None:
-            most = {row: self.columns[int(np.nanargmax(adds))] for row, adds in self.told.items()}
-            parts["column"] = [most.get(row, "") for row in range(len(self))]
+            parts["column"] = [self.blamed(row) for row in range(len(self))]
             parts |= {f"by {name}": self.attribution[:, j] for j, name in enumerate(self.columns)}
         return pd.DataFrame(parts, index=self.index)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .speech import say, show, table
-from .words import Data, Given, Json, Quiet, Read, Seed
+from .words import Data, Json, Overwrite, Quiet, Read, Seed
 
 EPILOG = "Examples: pushforward compare my.csv --time 10m -o page.html · pushforward compare moons --models MAF,GAN"
 
@@ -25,8 +25,12 @@ def compare(
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each model; 0: more where there is time.")] = 0,
     workers: Annotated[int, typer.Option("--workers", help="Processes at a time; 0: one a core, up to 8.")] = 0,
-    given: Given = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--given", metavar="COLUMN", help="Learn p(the rest | this column).", show_default=False),
+    ] = None,
     read: Read = None,
+    overwrite: Overwrite = False,
     json: Json = False,
     seed: Seed = None,
     quiet: Quiet = False,
@@ -37,17 +41,22 @@ def compare(
 
     place = out or workbench.place_of(data).with_suffix(".compare.html")
     said = workbench.options(read or ()) | ({"given": given[0] if len(given) == 1 else given} if given else {})
-    done = workbench.compare(
-        data,
-        models,
-        time=time,
-        out=place,
-        seed=seed or 0,
-        seeds=seeds,
-        workers=workers,
-        tell=lambda text: say(text, quiet or json),
-        **said,
-    )
+    try:
+        done = workbench.compare(
+            data,
+            models,
+            time=time,
+            out=place,
+            seed=seed or 0,
+            seeds=seeds,
+            workers=workers,
+            overwrite=overwrite,
+            tell=lambda text: say(text, quiet or json),
+            **said,
+        )
+    except KeyboardInterrupt:
+        say("Stopped. What is finished is kept; the same command goes on from there.", quiet or json)
+        raise typer.Exit(130) from None
     if json:
         show(done.to_json() | {"page": str(place)}, True)
         return

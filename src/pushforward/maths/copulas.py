@@ -31,6 +31,7 @@ FLOOR, BLUNT = (
     1e-6,
     1e-2,
 )  # the least eigenvalue of R, of numbers and with others: what is known by ranges alone is never known that sharply
+STILL = 1e-9  # the variance of scores below which they are one value
 SWEEPS = 30  # of reciprocal averaging
 
 Law = tuple[Tensor, Tensor, float, float]  # points, levels, and the first and the last cell
@@ -191,7 +192,8 @@ def correlation(scores: Tensor, series: Tensor, power: Tensor) -> Tensor:
         value, slope = mehler(series, rho)
         rho = (rho - (value - found) / slope.clamp(min=1e-9)).clamp(-LIMIT, LIMIT)
     floor = BLUNT if bool((series[:, 1:] != 0).any()) else FLOOR
-    return proper(torch.where((power > 0) & (power > 0)[:, None], rho, 0.0).fill_diagonal_(1.0), floor)
+    moves = (power > STILL) & (found.diagonal() > STILL)  # what has one value hangs together with nothing
+    return proper(torch.where(moves & moves[:, None], rho, 0.0).fill_diagonal_(1.0), floor)
 
 
 def mehler(series: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ KL(P || Q) = 0.5108, exact
 """
 
 from .calibration import coverage, ranks
+from .copied import copied
 from .distances import mmd, wasserstein
 from .divergences import divergence
 from .efficacy import utility
@@ -34,6 +35,7 @@ __all__ = [
     "closest",
     "columns",
     "conditionals",
+    "copied",
     "copies",
     "coverage",
     "dci",

@@ -139,7 +139,10 @@ def named(rules: Any) -> dict[str, Callable[[Any], Any]]:
 
 def judged(name: str, rule: Callable[[Any], Any], table: Table) -> Broken:
     """Which rows break a rule that was given."""
-    kept = np.asarray(rule(table.raw))
+    try:
+        kept = np.asarray(rule(table.raw))
+    except Exception as problem:
+        raise BadData(f"The rule {name!r} could not be asked: {type(problem).__name__}: {problem}.") from problem
     if kept.shape != (len(table),) or kept.dtype.kind not in "bO":
         raise BadData(
             f"The rule {name!r} gave {kept.dtype} of shape {kept.shape} for {len(table):,} rows; one truth for each row is awaited, true where it is right."

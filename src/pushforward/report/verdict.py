@@ -58,6 +58,10 @@ def likely(case: Case, facts: dict[str, Any]) -> Verdict:
     if own.by == "energy":
         why = "it gives an energy, and the constant that makes it a likelihood is not known."
         return Verdict("likelihood", "Not known", f"How likely it holds new rows is not known, because {why}")
+    shared = facts["data"]["rows_also_in_training"]
+    if shared and shared > len(case.x) / 2:
+        why = f"{shared:,} of the {len(case.x):,} rows that it was judged on are rows that it learned from. Judge it on others."
+        return Verdict("likelihood", "Not known", f"How likely it holds new rows is not known: {why}")
     if own.broken or own.impossible:
         what = f"NaN or infinity for {own.broken:,}" if own.broken else f"probability 0 to {own.impossible:,}"
         return Verdict(

@@ -181,3 +181,23 @@ def test_constant_and_repeated_columns_do_no_harm():
     drawn = model.sample(500, seed=0)
     assert (drawn["one"] == 3.5).all() and (drawn["only"] == "k").all()
     assert np.corrcoef(drawn["a"], drawn["same"])[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("still", [7.0, 7, "q"])
+def test_a_column_of_one_value_hangs_together_with_nothing(still):
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=240)
+    frame = pd.DataFrame({"a": a, "b": a + 0.3 * rng.normal(size=240)})
+    r = float(Copula().fit(frame).correlation[0, 1])
+    found = Copula().fit(frame.assign(k=still)).correlation
+    assert abs(float(found[0, 1]) - r) < 1e-6 and float(found[2, :2].abs().max()) == 0
+
+
+def test_without_ties_it_is_the_product_of_its_columns():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.normal(size=300), "b": rng.choice(list("xyz"), 300), "c": rng.choice([True, False], 300)}
+    )
+    whole = Copula(tied=False).fit(frame)
+    parts = [Copula().fit(frame[[name]]).log_prob(frame[[name]]) for name in frame]
+    assert np.allclose(whole.log_prob(frame), np.sum(parts, 0), atol=1e-9) and "bound" not in whole.abilities

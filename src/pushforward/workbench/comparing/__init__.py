@@ -17,6 +17,7 @@ from ...data import Examples, load
 from ...engine import Recipe
 from ...errors import BadData, Usage
 from .cells import Cell, found, keep, plain, run
+from .judge import JUDGED
 from .page import page
 from .panel import Entrant, chosen, panel
 from .shown import table
@@ -25,6 +26,7 @@ from .verdict import verdict
 
 LEAST = 3.0  # seconds of learning that a model has at least
 AROUND = 12.0  # seconds that a cell needs beside its learning: to begin, to be judged
+HASTE = 30.0  # seconds of learning below which an order may still change
 LONG, SEEDS = 120.0, (1, 2, 3)  # seconds of learning from which another seed says more than a longer run
 TEST, FEW = 10_000, 10  # test rows at most; examples below which nothing is compared
 JUDGE = "pushforward.workbench.comparing.judge.judge"
@@ -86,7 +88,7 @@ class Comparison:
 
 def line(place: int, one: Stand, best: Stand | None) -> dict[str, Any]:
     behind = (None, None) if best is None or one.values is None else apart(best, one)
-    said = {name: one.mean(name)[0] for name in ("told apart", "columns", "pairs", "nearer to training rows")}
+    said = {name: one.mean(name)[0] for name in ("told apart", "columns", "pairs", "copied")}
     return {
         "place": place,
         "model": one.name,
@@ -112,17 +114,21 @@ def compare(
     seed: int = 0,
     seeds: int = 0,
     workers: int = 0,
+    overwrite: bool = False,
     given: Any = None,
     tell: Callable[[str], None] | None = None,
     **options: Any,
 ) -> Comparison:
     """Fit many models on one part of the data and judge them on the other; `models` are names, or `auto` for a panel across the families.
 
-    `time` is that of the whole comparison. With `out`, a page, everything is kept beside it, and the same call goes on where one was stopped.
+    `time` is that of the whole comparison. With `out`, a page, everything is kept beside it, and the same call goes on where one was stopped; what another
+    call left there is replaced only with `overwrite`.
     `seeds` is their number; 0 takes one, and more where there is time. Further options are those of reading the data.
     """
     began, say = clock.monotonic(), tell or (lambda text: None)
     names, seconds = chosen(models), Recipe(time=time).seconds
+    if seeds < 0 or workers < 0:
+        raise Usage(f"seeds={seeds}, workers={workers}: numbers of at least 0 are awaited; 0 chooses.")
     if not seconds:
         raise Usage(f"time={time!r}: a time for the whole comparison is awaited, as '10m'.")
     examples = data if isinstance(data, Examples) and given is None else load(data, given=given, **options)
@@ -131,13 +137,15 @@ def compare(
     facts |= {"time": seconds, "models": [one.name for one in entrants], "seed": seed}
     place = Path(tempfile.mkdtemp(prefix="pushforward-compare-")) if out is None else beside(Path(out))
     try:
-        begin(place, facts | {"seeds": seeds, "entrants": [asdict(one) for one in entrants]}, train, test)
+        begin(place, facts | {"seeds": seeds, "entrants": [asdict(one) for one in entrants]}, train, test, overwrite)
+        say(f"{len(entrants)} models, about {seconds:.0f} s.")
         play(place, entrants, seconds - (clock.monotonic() - began), seed, seeds, workers, say)
         stands = ranked([stand(place, one) for one in entrants])
     finally:
         if out is None:
             shutil.rmtree(place, ignore_errors=True)
-    facts["seconds"] = round(clock.monotonic() - began, 1)
+    facts["seconds"] = spent(place if out is not None else None, clock.monotonic() - began)
+    facts["warnings"] = [*facts["warnings"], *hurried(stands)]
     done = Comparison(stands, facts, verdict(stands), None if out is None else place)
     if out is not None:
         done.page().write(Path(out))
@@ -173,9 +181,10 @@ def facts_of(examples: Examples, train: Examples, test: Examples) -> dict[str, A
         )
     if len(test) < 200:
         said.append(f"There are only {len(test)} test rows: small differences cannot be seen.")
-    digest = hashlib.sha256(x.numpy().tobytes() + y.numpy().tobytes()).hexdigest()[:16]
+    told = [b"" if part.given is None else part.given.numpy().tobytes() for part in (train, test)]
+    digest = hashlib.sha256(b"".join([x.numpy().tobytes(), y.numpy().tobytes(), *told])).hexdigest()[:16]
     return {"data": examples.name, "space": str(examples.space), "measure": examples.space.measure, "rows": len(examples), "train": len(train),
-            "test": len(test), "different": len(kinds), "warnings": said, "digest": digest}  # fmt: skip
+            "test": len(test), "judged": min(len(test), JUDGED), "different": len(kinds), "warnings": said, "digest": digest}  # fmt: skip
 
 
 def beside(out: Path) -> Path:
@@ -187,8 +196,8 @@ def beside(out: Path) -> Path:
     return out.with_suffix(".runs")
 
 
-def begin(place: Path, plan: dict[str, Any], train: Examples, test: Examples) -> None:
-    """A folder for this plan; what another plan left there is cleared away."""
+def begin(place: Path, plan: dict[str, Any], train: Examples, test: Examples, overwrite: bool) -> None:
+    """A folder for this plan. What another plan left there is somebody's work: it is replaced only where that is said."""
     text = json.dumps(plain(plan), sort_keys=True)
     file = place / "plan.json"
     if file.is_file() and file.read_text() == text:
@@ -197,8 +206,12 @@ def begin(place: Path, plan: dict[str, Any], train: Examples, test: Examples) ->
         raise Usage(
             f"{place} is there and is not of a comparison. Choose another name for the page, or move the folder away."
         )
+    if file.is_file() and not overwrite:
+        raise Usage(
+            f"{place} holds another comparison: of other data, models, time or seeds. Say overwrite (--overwrite) to replace it, or name another page."
+        )
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     for part, rows in (("train", train), ("test", test)):
         keep(place, rows, part)
     file.write_text(text)  # last: a folder without it was not begun
@@ -232,11 +245,36 @@ def play(
     run(place, [cell for cell in cells if found(place, cell.name) is None], workers, threads, JUDGE, say)
 
 
+def spent(place: Path | None, seconds: float) -> float:
+    """The seconds of all calls that worked on this comparison."""
+    file = None if place is None else place / "spent.json"
+    before = json.loads(file.read_text()) if file is not None and file.is_file() else 0.0
+    if file is not None:
+        file.write_text(json.dumps(before + seconds))
+    return round(before + seconds, 1)
+
+
+def hurried(stands: Sequence[Stand]) -> list[str]:
+    """A word where models that take steps had next to no time."""
+    short = [
+        cell["learning"]
+        for one in stands
+        for cell in one.done
+        if not one.entrant.solved and cell.get("reason") == "time"
+    ]
+    if not short or min(short) >= HASTE:
+        return []
+    return [
+        f"Models that take steps had {min(short):.0f} s each to learn. That is little: their order may change with more time."
+    ]
+
+
 def crew(workers: int) -> tuple[int, int]:
     """How many processes, of how many threads each."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = workers or max(1, min(cores, 8))
-    return workers, max(1, cores // workers)
+    most = int(os.environ.get("OMP_NUM_THREADS") or cores)
+    return workers, max(1, min(cores // workers, most))
 
 
 def stand(place: Path, entrant: Entrant) -> Stand:

@@ -80,7 +80,8 @@ def work(folder: str, entrant: dict[str, Any], seed: int, seconds: float, judge:
         model = learned(cell, place)
         facts |= {"learning": time.monotonic() - began, "steps": model.outcome_.get("step"), "size": model.size()}
         facts |= {"reason": model.outcome_.get("reason"), "abilities": model.abilities}
-        found, rows = judged(judge)(model, place, seed)
+        torch.set_num_threads(1)  # measures are of many small pieces
+        found, rows = judged(judge)(model, place, seed, cell.entrant.baseline == "copy")
         facts |= found
     except Problem as problem:
         facts["said"] = str(problem)

@@ -22,8 +22,8 @@ SEEN = 30_000  # training rows that samples are compared with, to see copies
 DRAWN = 3_000  # rows of a sample that is looked at, at most as many as there are test rows
 
 
-def judge(model: Any, folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(facts, nats of the test rows)."""
+def judge(model: Any, folder: Path, seed: int, copies: bool = False) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(facts, nats of the test rows). `copies`: its samples are training rows, each at most once."""
     train, test = kept(folder, "train"), kept(folder, "test").head(JUDGED)
     facts: dict[str, Any] = {"likelihood": None, "measures": {}, "unmeasured": {}}
     rows: dict[str, np.ndarray] = {}
@@ -32,7 +32,7 @@ def judge(model: Any, folder: Path, seed: int) -> tuple[dict[str, Any], dict[str
         found = metrics.likelihood(model, raw(test), given=condition(test), by=way, seed=mix(seed, 1))
         facts["likelihood"], rows["nats"] = found.to_json(), found.values
     if "sample" in model.abilities:
-        facts |= measured(model, train, test, seed)
+        facts |= measured(model, train, test, seed, copies)
     return facts, rows
 
 
@@ -46,10 +46,11 @@ def condition(examples: Examples) -> Any:
     return examples.given_space.restore(examples.given)
 
 
-def measured(model: Any, train: Examples, test: Examples, seed: int) -> dict[str, Any]:
+def measured(model: Any, train: Examples, test: Examples, seed: int, copies: bool) -> dict[str, Any]:
     """Measures of a sample beside as many test rows, why those that are missing are, and how many rows of it are not finite."""
     real, seen = test.head(DRAWN), train.head(SEEN)
-    drawn = model.sample(len(real), given=condition(real), seed=mix(seed, 2))
+    # A row that is drawn twice would be known again by a classifier that learned from the first.
+    drawn = raw(train.head(len(real))) if copies else model.sample(len(real), given=condition(real), seed=mix(seed, 2))
     found: dict[str, Any] = {}
     lost: dict[str, str] = {}
     for name, measure in asked(model.space.kind).items():
@@ -79,7 +80,7 @@ def asked(kind: str) -> dict[str, Callable[[Any, Any, Any, int], Any]]:
     """name -> (rows learned from, rows held out, rows drawn, seed) -> Estimate."""
     found: dict[str, Callable[[Any, Any, Any, int], Any]] = {
         "told apart": lambda seen, real, drawn, seed: sharpest(metrics.c2st(real, drawn, seed=seed)),
-        "nearer to training rows": lambda seen, real, drawn, seed: metrics.closest(seen, real, drawn, seed=seed),
+        "copied": lambda seen, real, drawn, seed: metrics.copied(seen, real, drawn, seed=seed),
     }
     if kind == "table":
         found["columns"] = lambda seen, real, drawn, seed: metrics.columns(real, drawn, seed=seed).overall

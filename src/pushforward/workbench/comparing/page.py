@@ -26,7 +26,7 @@ HOW_TO_READ = {
     "told apart": "how well a classifier tells samples from real rows, on rows it was not trained on: 0.5 cannot, 1 always.",
     "columns": "how alike each column is by itself, 1: the same.",
     "pairs": "how alike columns are in pairs, 1: the same.",
-    "nearer to training rows": "the share of samples that are nearer to a row the model learned from than to one it never saw; one half is clean, 1 is a copy.",
+    "copied": "how far samples are copies of rows that were learned from: 0 is clean (a little more or less is chance), 1 is a copier.",
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def page(done: Comparison) -> Page:
     facts = done.facts
     sheet = Page(
         f"Which model fits {facts['data'] or 'these data'}?",
-        f"{len(done.stands)} models learned from the same {facts['train']:,} rows and were judged on the same {facts['test']:,} others.",
+        f"{len(done.stands)} models learned from the same {facts['train']:,} rows and were judged on the same {facts['judged']:,} others.",
     )
     sheet.section("What to take", "verdict")
     for sentence in [*done.said, *facts["warnings"]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ... import catalogue
-from ...errors import BadData, Usage, did_you_mean
+from ...errors import BadData, Usage
 from ...space import Space
 
 MANY = 50_000  # rows beyond which what compares with every row is left out
@@ -99,7 +99,11 @@ def panel(space: Space, n: int, names: Sequence[str] = ()) -> list[Entrant]:
         one for kinds, fits, one in BASELINES if space.kind in kinds and fits(space, n) and takes(one.model, space)
     ]
     if names:
-        return [*found, *(named(name, space) for name in names)]
+        asked = {catalogue.plain(name) for name in names}
+        return [
+            *(one for one in found if catalogue.plain(one.name) not in asked),
+            *(named(name, space) for name in names),
+        ]
     taken: set[str] = set()
     for kinds, fits, one in CONTENDERS:
         if space.kind in kinds and fits(space, n) and one.name not in taken and takes(one.model, space):
@@ -141,7 +145,8 @@ def chosen(models: str | Sequence[str]) -> list[str]:
         return []
     if "auto" in names:
         raise Usage("models: `auto`, or names; not both. Without names a panel across the families is chosen.")
-    twice = next((name for name in names if names.count(name) > 1), None)
+    plain = [catalogue.plain(name) for name in names]
+    twice = next((name for name, word in zip(names, plain, strict=True) if plain.count(word) > 1), None)
     if twice:
-        raise Usage(f"models: {twice!r} stands twice.{did_you_mean(twice, [])}")
+        raise Usage(f"models: {twice!r} stands twice. Name each once.")
     return names

@@ -6,7 +6,7 @@ from math import floor, inf, isfinite, log10
 from typing import Any
 
 JOIN = "\N{NO-BREAK SPACE}"  # a number and its error stay on one line
-COLUMNS = ("told apart", "columns", "pairs", "nearer to training rows")
+COLUMNS = ("told apart", "columns", "pairs", "copied")
 
 
 def within(value: float | None, error: float | None) -> str:

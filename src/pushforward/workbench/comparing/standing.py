@@ -99,13 +99,13 @@ def apart(a: Stand, b: Stand) -> tuple[float, float]:
 def ranked(stands: list[Stand]) -> list[Stand]:
     """Those with a likelihood, the likeliest first; then the others by their samples; then what did not come to an end."""
 
-    def place(one: Stand) -> tuple[int, float]:
+    def place(one: Stand) -> tuple[int, int, float]:
         if not one.done:
-            return 2, 0.0
+            return 2, 0, 0.0
         if one.kind:
-            return 0, -one.nats if isfinite(one.nats) else 1e300 + one.impossible
+            return 0, one.impossible, -one.nats if isfinite(one.nats) else 0.0
         telling = one.mean("told apart")[0]
-        return 1, telling if isfinite(telling) else 2.0
+        return 1, 0, telling if isfinite(telling) else 2.0
 
     return sorted(stands, key=place)
 

@@ -60,7 +60,12 @@ def independent(margin: Stand, structured: list[Stand]) -> str:
     words = "Nothing beats the marginals: no model is clearly likelier than one that takes every column by itself"
     if structured:
         words += f" (the nearest, {structured[0].name}: {gap(structured[0], margin)})"
-    return f"{words}. Either the columns do not depend on each other, or there are too few rows to see how."
+    reasons = ["the columns do not depend on each other", "there are too few rows to see how"]
+    if any(not one.entrant.solved for one in structured):
+        reasons.append("the models had too little time")
+    if any(one.kind == "lower bound" for one in structured):
+        reasons.append("a likelihood is higher than its bound")
+    return f"{words}. Either {', or '.join(reasons)}."
 
 
 def gap(a: Stand, b: Stand) -> str:
@@ -84,35 +89,34 @@ def against(best: Stand, margins: list[Stand]) -> str:
 
 def samples(stands: list[Stand]) -> list[str]:
     drawn = [(one.mean("told apart"), one) for one in stands if one.done and one.entrant.baseline != "copy"]
-    known = sorted(((value, error, one) for (value, error), one in drawn if isfinite(value)), key=lambda row: row[0])
+    # Below 0.5 is chance as much as a little above it.
+    known = sorted(
+        ((value, error, one) for (value, error), one in drawn if isfinite(value)), key=lambda row: max(row[0], 0.5)
+    )
     if not known:
         return []
     value, error, best = known[0]
-    alike = [one.name for v, e, one in known[1:] if v - value < max(ENOUGH, 2 * (e**2 + error**2) ** 0.5)]
+    alike = [
+        one.name for v, e, one in known[1:] if max(v, 0.5) - max(value, 0.5) < max(ENOUGH, 2 * (e**2 + error**2) ** 0.5)
+    ]
     words = f"By its samples, {best.name} comes nearest: a classifier tells them from real rows with an AUC of {value:.3f} ± {error:.2g}, where 0.5 is chance"
     copy = next(
         (one.mean("told apart")[0] for one in stands if one.entrant.baseline == "copy" and one.done), float("nan")
     )
-    words += f" (rows of the training data drawn again: {copy:.3f})" if isfinite(copy) else ""
+    words += f" (the training rows themselves: {copy:.3f})" if isfinite(copy) else ""
     return [words + (f". Much alike: {', '.join(alike)}." if alike else ".")]
 
 
 def memories(stands: list[Stand]) -> list[str]:
     near = []
     for one in stands:
-        value, error = one.mean("nearer to training rows")
-        if (
-            one.entrant.baseline != "copy"
-            and isfinite(value)
-            and error > 0
-            and value - 0.5 > CLEAR * error
-            and value > 0.55
-        ):
-            near.append(f"{one.name} ({100 * value:.0f} %)")
+        value, error = one.mean("copied")
+        if one.entrant.baseline != "copy" and isfinite(value) and value > max(CLEAR * error, 0.1):
+            near.append(f"{one.name} ({100 * min(value, 1):.0f} %)")
     if not near:
         return []
     return [
-        f"Samples stand nearer to rows that were learned from than to others, more often than chance's half: {', '.join(near)}. Do not share them unseen."
+        f"Samples are copies of rows that were learned from, more than chance gives: {', '.join(near)}. Do not share them unseen."
     ]
 
 
