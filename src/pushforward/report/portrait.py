@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import Problem
 from . import page, pictures
 
 SIDE = 96  # cells of a density map along an axis
@@ -73,22 +74,24 @@ def of_images(model: Any, real: Any, seed: int) -> list[str]:
     data = model.space.read(real).double().numpy()[:SHOWN]
     top = float(max(model.space.levels - 1, 1)) if model.space.kind != "real" else float(max(data.max(), 1e-6))
     drawn = model.space.read(model.sample(SHOWN, seed=seed)).double().numpy()
+    lost: list[str] = []
     sheets = [("Images of the data", "Data.", data), ("Images drawn by the model", "Samples of the model.", drawn)]
     if "complete" in model.abilities:
         half = np.ones(model.space.shape, dtype=bool)
         half[:, model.space.shape[1] // 2 :] = False
         few = model.space.read(real)[:FILLED]
-        filled = model.complete(few, known=half[None].repeat(len(few), 0), seed=seed)
-        sheets.append(
-            (
-                "Completed images",
-                f"The upper half given, the lower filled in ({model.abilities['complete']}).",
-                filled.double().cpu().numpy(),
+        said = f"The upper half given, the lower filled in ({model.abilities['complete']})."
+        try:
+            filled = model.complete(few, known=half[None].repeat(len(few), 0), seed=seed)
+            sheets.append(("Completed images", said, filled.double().cpu().numpy()))
+        except Problem as problem:  # of these examples; the other pictures stand
+            lost.append(
+                page.quotes([str(problem)], "The upper half given, there is nothing to fill in the lower with.")
             )
-        )
-    return [
+    shown = [
         page.picture(pictures.tiles(images, top, columns=6, width=480), alt, said, 220) for alt, said, images in sheets
     ]
+    return shown + lost
 
 
 def of_table(model: Any, real: Any, seed: int) -> list[str]:

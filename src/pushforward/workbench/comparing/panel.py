@@ -76,6 +76,7 @@ CONTENDERS: tuple[tuple[tuple[str, ...], Fits, Entrant], ...] = (
     (("table", "binary"), few, Entrant("Chow-Liu tree", "BayesNet", "each column by one other", fields={"smooth": 0.5})),
     (("real",), few, Entrant("Gaussianization", "Gaussianization", "rotations and curves in turns, without gradients")),
     (("real",), small, Entrant("kernels", "KernelDensity", "a bell around every training row")),
+    (("binary", "levels"), picture, Entrant("MADE", "MADE", "one pixel after another", fields={"hidden": (500,)}, recipe={"lr": 2e-3, "clip": 5.0})),
     (("real", "binary", "levels", "table"), few, Entrant("MADE", "MADE", "one column after another, mixed columns and gaps included",
                                                             recipe={"lr": 2e-3, "clip": 5.0})),
     (("real",), lambda s, n: vector(s, n) and few(s, n), Entrant(
@@ -84,7 +85,6 @@ CONTENDERS: tuple[tuple[tuple[str, ...], Fits, Entrant], ...] = (
         recipe={"batch": 512, "lr": 2e-3, "schedule": "cosine", "ema": 0.995, "clip": 5.0})),
     (("real",), lambda s, n: vector(s, n) and few(s, n), Entrant("RealNVP", "RealNVP", "a flow that is quick both ways")),
     (("tokens",), always, Entrant("GPT", "GPT", "a transformer that reads symbols in their order", fields={"layers": 2, "heads": 4, "width": 128})),
-    (("binary", "levels"), picture, Entrant("MADE", "MADE", "one pixel after another", fields={"hidden": (500,)})),
     (("binary",), always, Entrant("RBM", "RBM", "an energy, learned by its own samples")),
     (("real", "binary", "levels", "table"), vector, Entrant("VAE", "VAE", "a code behind each example")),
     (("binary", "levels"), picture, Entrant("VAE", "VAE", "a code behind each image")),
