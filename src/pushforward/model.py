@@ -189,7 +189,7 @@ class Model(Fields):
     ) -> None:
         """Charts and networks for a space. Without examples (on loading) the charts' constants come with the weights."""
         self.forget()
-        space.check_whole(type(self).__name__, self.gaps)
+        space.check_whole(type(self).__name__, self.gaps or (space.kind not in self.spaces and space.form == "frame"))
         if space.kind not in self.spaces:
             raise BadData(
                 f"{type(self).__name__} is a model of {', '.join(self.spaces)} examples; these are {space}. See `pushforward models` for one that fits."

@@ -19,7 +19,7 @@ class Blocks(nn.Module):
     """The logits of each discrete column become one-hot; numbers pass. A number that may be missing has two logits beside it,
     whether it is there, and is 0 where it is not.
 
-    >>> from ...space import Column
+    >>> from ..space import Column
     >>> blocks = Blocks((Column("x", "number"), Column("side", "category", categories=("left", "mid", "right"))))
     >>> blocks(torch.tensor([[0.5, 1.0, 3.0, 2.0]]))
     tensor([[0.5000, 0.0000, 1.0000, 0.0000]])
