@@ -169,7 +169,7 @@ def test_the_parts_of_a_sorted_file_are_shuffled():
 def test_repeated_rows_and_few_rows_are_warned_of():
     x = np.repeat(np.random.default_rng(0).normal(size=(100, 2)), 5, 0)
     facts = parts(pf.data.load(x), 0.2, 0)[2]
-    assert any("stand in the training rows too" in text for text in facts["warnings"]) and facts["different"] == 100
+    assert any("stand in the training rows too" in text for text in facts["warnings"])
     assert any("All rows are the same" in text for text in parts(pf.data.load(np.ones((50, 2))), 0.2, 0)[2]["warnings"])
     assert any("only 10 test rows" in text for text in parts(pf.data.load(np.ones((50, 2))), 0.2, 0)[2]["warnings"])
 

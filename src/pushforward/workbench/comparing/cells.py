@@ -108,15 +108,11 @@ def learned(cell: Cell, folder: Path) -> Any:
     entrant, changes = cell.entrant, dict(cell.entrant.recipe)
     kind = catalogue.find(entrant.model)
     model, train = kind(**entrant.fields), kept(folder, "train")
-    if (
-        cell.seconds
-    ):  # the end is known, so the rate can fall towards it; the best weights on held-out rows are kept as ever
+    if cell.seconds:
+        # The end is known, so the rate can fall towards it; the best weights on held-out rows are kept as ever.
         changes = {"schedule": "cosine", "patience": 0} | changes | {"time": f"{cell.seconds:.2f}"}
-    out = folder / f"{cell.name}.pf"
-    able = "save" not in vars(type(model)).get("why_not", {})
-    return model.fit(
-        train, seed=cell.seed, quiet=True, device="cpu", out=out if able else None, overwrite=True, **changes
-    )
+    place = folder / f"{cell.name}.pf"
+    return model.fit(train, seed=cell.seed, quiet=True, device="cpu", out=place, overwrite=True, **changes)
 
 
 def store(folder: Path, name: str, facts: dict[str, Any], rows: dict[str, np.ndarray]) -> None:

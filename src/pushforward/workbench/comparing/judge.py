@@ -51,11 +51,12 @@ def measured(model: Any, train: Examples, test: Examples, seed: int, copies: boo
     real, seen = test.head(DRAWN), train.head(SEEN)
     # A row that is drawn twice would be known again by a classifier that learned from the first.
     drawn = raw(train.head(len(real))) if copies else model.sample(len(real), given=condition(real), seed=mix(seed, 2))
+    learned, held = raw(seen), raw(real)
     found: dict[str, Any] = {}
     lost: dict[str, str] = {}
     for name, measure in asked(model.space.kind).items():
         try:
-            found[name] = measure(raw(seen), raw(real), drawn, seed)
+            found[name] = measure(learned, held, drawn, seed)
         except Problem as problem:
             lost[name] = str(problem)
     told = {name: {"value": float(one), "stderr": one.stderr, "said": str(one)} for name, one in found.items()}
