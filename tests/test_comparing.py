@@ -1,6 +1,11 @@
 """Comparisons: paired differences, groups, words; whole runs on data whose family is known; what is stopped goes on."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from math import inf, isnan
 
 import numpy as np
@@ -217,6 +222,35 @@ def test_what_is_there_is_not_run_again(mixed):
     assert [text.split(":")[0] for text in said[1:]] == ["Gaussian-0"] and "6 models" in said[0]
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items() if path.parent != lost)
     assert [one.name for one in again.stands] == [one.name for one in done.stands]
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+def test_ctrl_c_keeps_what_is_finished_and_half_of_nothing(tmp_path):
+    np.save(tmp_path / "x.npy", pf.data.toys.moons(300, seed=0))
+    words = [
+        sys.executable,
+        "-m",
+        "pushforward",
+        "compare",
+        "x.npy",
+        "--models",
+        "MADE",
+        "--time",
+        "90s",
+        "--seeds",
+        "1",
+        "-o",
+        "x.html",
+    ]
+    run = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 60
+    while not (tmp_path / "x.runs" / "MADE-0.pf").exists() and time.monotonic() < until and run.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of the group
+    told = run.communicate(timeout=60)[1]
+    assert run.returncode == 130 and "the same command goes on" in told and "Traceback" not in told, told
+    assert (tmp_path / "x.runs" / "copy-0" / "facts.json").is_file() and not (tmp_path / "x.runs" / "MADE-0").exists()
 
 
 def test_on_independent_noise_nothing_beats_the_marginals():

@@ -71,6 +71,8 @@ def work(folder: str, entrant: dict[str, Any], seed: int, seconds: float, judge:
     """Learn and be judged. A problem is a finding, written down like any other."""
     import torch
 
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C is for the process that was called, which ends the others: else half a training would be judged as a whole one
     torch.set_num_threads(threads)
     cell = Cell(Entrant(**entrant), seed, seconds)
     began, place = time.monotonic(), Path(folder)
