@@ -9,11 +9,17 @@ from pushforward import catalogue
 
 ROOT = Path(__file__).resolve().parents[1] / "src" / "pushforward"
 FLOORS = {
-    "errors": 0, "noise": 1, "space": 1, "engine": 1, "fields": 1, "abilities": 1, "graphs": 1, "nets": 2, "data": 2, "saving": 2, "tags": 2,
+    "errors": 0, "noise": 1, "space": 1, "engine": 1, "fields": 1, "abilities": 1, "graphs": 1, "nets": 2, "data": 2, "saving": 2, "loading": 2, "tags": 2,
     "anomaly": 2, "model": 3, "maths": 4, "metrics": 4, "models": 5, "report": 5, "catalogue": 6, "workbench": 7, "demo": 7, "lessons": 7,
     "cli": 8, "__main__": 9, "__init__": 9,
 }  # fmt: skip
-ORDER_ON_A_FLOOR = {("engine", "noise"), ("space", "noise"), ("saving", "space"), ("metrics", "maths")}
+ORDER_ON_A_FLOOR = {
+    ("engine", "noise"),
+    ("space", "noise"),
+    ("loading", "space"),
+    ("loading", "saving"),
+    ("metrics", "maths"),
+}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

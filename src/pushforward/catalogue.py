@@ -129,6 +129,6 @@ def table() -> list[dict[str, Any]]:
 
 def load(path: Any, trust: str | None = None) -> Any:
     """A saved model. Only classes of pushforward are made, unless `trust` names the package of another."""
-    from .saving import load as read
+    from .loading import load as read
 
     return read(path, find, trust)
