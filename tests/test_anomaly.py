@@ -217,6 +217,12 @@ def test_without_reference_the_model_draws_its_own(bell):
     assert any("draws of the model itself" in line for line in found.words)
 
 
+def test_one_odd_row_of_many_can_be_flagged_without_reference(bell):
+    """0.05 / 300 lies below 1 / 1001: as many rows are drawn as it takes."""
+    found = anomaly(bell, np.concatenate([normal(299, seed=4), [[9.0, 9.0]]]), attribute=0)
+    assert found.reference == 6000 and found.flags[299] and found.flags.sum() == 1
+
+
 def test_energies_texts_conditions_and_examples_are_scored():
     bits = np.random.default_rng(0).random((120, 6)) > 0.5
     machine = pf.RBM(hidden=4, burn=10, exact=2).fit(bits, steps=5, quiet=True)

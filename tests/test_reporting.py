@@ -78,6 +78,8 @@ def test_rows_in_memory_are_taken_too(here):
     assert report(model, x, n=50, quick=True).to_json()["data"]["rows"] == 150
     few = report(model, x[:20], n=50, quick=True).to_json()
     assert "fewer than" in few["likelihood"]["baselines"]["a Gaussian"]["not_known"]
+    with pytest.raises(BadData, match="There are 3 rows; a report needs 10"):
+        report(model, x[:3])
 
 
 def test_a_conditional_model_is_told_what_is_given(here):

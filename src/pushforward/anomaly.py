@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,10 @@ from .errors import BadData, Unable, Usage, did_you_mean
 WAYS = ("likelihood", "typicality", "ratio", "latent")
 TIES = ("count", "random")
 MANY = 50  # variables from which the typical is no longer the likely, and typicality is the default
-DRAWN = 1000  # examples of the model itself, where there are no reference examples
+DRAWN, NUMBERS = (
+    1000,
+    1 << 20,
+)  # examples of the model itself where there are no reference examples: at least; and numbers in more of them
 WIDE = 200  # columns up to which attribution asks each
 TIMES = 32  # draws for each cell
 WORDS = {"log_prob": "log p(x)", "bound": "a lower bound of log p(x)", "energy": "the energy, up to a constant"}
@@ -157,7 +161,7 @@ def anomaly(
     check(rate, attribute, ties)
     way, why = choose(model, way, background)
     rows = read(model, x, given, "x")
-    held = reference_of(model, reference, reference_given, rows, seed)
+    held = reference_of(model, reference, reference_given, rows, rate, seed)
     scorer, words, held = scored(model, way, background, held, seed)
     scores = finite(scorer(rows.x, rows.given), "x")
     p_values = flags = None
@@ -234,7 +238,7 @@ def read(model: Any, x: Any, given: Any, name: str) -> Rows:
     return Rows(tensor, model.read_given(given, len(tensor)))
 
 
-def reference_of(model: Any, reference: Any, given: Any, rows: Rows, seed: int) -> Rows | None:
+def reference_of(model: Any, reference: Any, given: Any, rows: Rows, rate: float, seed: int) -> Rows | None:
     """The examples that scores are held against: those that came, else draws of the model under the same conditions."""
     if reference is not None:
         found = read(model, reference, given, "reference")
@@ -243,8 +247,10 @@ def reference_of(model: Any, reference: Any, given: Any, rows: Rows, seed: int) 
         return Rows(found.x, found.given, "reference examples")
     if "sample" not in model.abilities:
         return None
-    told = None if rows.given is None else rows.given[torch.arange(DRAWN) % len(rows)]
-    drawn = model.sample(DRAWN, given=told, seed=noise.mix(seed, 3))
+    # So many that one odd row among all can be flagged, where that is not too long a work.
+    count = max(DRAWN, min(ceil(len(rows) / rate), NUMBERS // model.space.size))
+    told = None if rows.given is None else rows.given[torch.arange(count) % len(rows)]
+    drawn = model.sample(count, given=told, seed=noise.mix(seed, 3))
     words = "draws of the model itself, for want of reference=: they are right as far as the model is"
     return Rows(model.space.read(drawn), told, words)
 
@@ -252,7 +258,7 @@ def reference_of(model: Any, reference: Any, given: Any, rows: Rows, seed: int) 
 def halves(held: Rows, seed: int) -> tuple[Rows, Rows]:
     """Two halves by chance: one to fit a score with, one to hold it against."""
     with noise.stream(seed):
-        order = torch.randperm(len(held), generator=noise.generator())
+        order = noise.permutation(len(held))
     return held.part(order[: len(held) // 2]), held.part(order[len(held) // 2 :])
 
 

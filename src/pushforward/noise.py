@@ -109,6 +109,15 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(mix(s.seed, s.step, s.call - 1, -1))
 
 
+def permutation(n: int) -> Tensor:
+    """The numbers below n in an order by chance.
+
+    >>> with stream(seed=0): sorted(permutation(4).tolist())
+    [0, 1, 2, 3]
+    """
+    return torch.randperm(n, generator=generator())
+
+
 @contextmanager
 def initialisation(seed: int) -> Iterator[None]:
     """Seed torch's own initialisers and dropout inside, and put the global generator back after."""

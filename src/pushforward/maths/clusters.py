@@ -12,7 +12,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from ..noise import generator, uniform
+from ..noise import permutation, uniform
 
 SOME = 1 << 14  # rows that k-means looks at
 
@@ -45,5 +45,5 @@ def lloyd(x: Tensor, centres: Tensor, steps: int = 10) -> tuple[Tensor, Tensor, 
 
 def clustered(x: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Centres, shares and the mean squared distance of some of the rows of x, which has no gaps."""
-    some = x[torch.randperm(len(x), generator=generator())[:SOME].to(x.device)] if len(x) > SOME else x
+    some = x[permutation(len(x))[:SOME].to(x.device)] if len(x) > SOME else x
     return lloyd(some, seeds(some, k))

@@ -167,7 +167,7 @@ def kernel_distances(x: Tensor, y: Tensor, subsets: int = 100, size: int = 1000,
     off, values = level(x, y), torch.zeros(subsets, dtype=torch.float64)
     with noise.stream(seed):
         for s in range(subsets):
-            a, b = (part[torch.randperm(len(part), generator=noise.generator())[:size]] for part in (x, y))
+            a, b = (part[noise.permutation(len(part))[:size]] for part in (x, y))
             own = (within(a, off).sum() + within(b, off).sum()) / (size * (size - 1))
             values[s] = own - 2 * across(a, b, off)[0].sum() / size**2
     return values

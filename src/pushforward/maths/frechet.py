@@ -148,7 +148,7 @@ def extrapolated(x: Tensor, y: Tensor, seed: int = 0, shrink: bool = False) -> t
     values = []
     with noise.stream(seed):
         for size in (1 / at).round().long().tolist():
-            some = [part[torch.randperm(len(part), generator=noise.generator())[:size]] for part in (x, y)]
+            some = [part[noise.permutation(len(part))[:size]] for part in (x, y)]
             values.append(frechet(some[0], some[1], shrink))
     design = torch.stack([torch.ones_like(at), at], 1)
     inverse = torch.linalg.inv(design.T @ design)

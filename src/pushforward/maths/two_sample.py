@@ -25,7 +25,6 @@ from math import erfc, sqrt
 from typing import Any
 
 import numpy as np
-import torch
 
 from .. import noise
 from ..errors import BadData, Usage, did_you_mean
@@ -100,7 +99,7 @@ def told_apart(x: Array, y: Array, learner: Learner, folds: int = 5, seed: int =
 def divided(x: Array, folds: int, seed: int) -> list[Array]:
     """The rows in a random order, in parts of nearly one size."""
     with noise.stream(seed):
-        order = torch.randperm(len(x), generator=noise.generator()).numpy()
+        order = noise.permutation(len(x)).numpy()
     return np.array_split(x[order], folds)
 
 

@@ -275,7 +275,7 @@ def read(model: Any, x: Any, given: Any, rows: int, seed: int) -> tuple[Tensor, 
     g = model.read_given(given, len(t))
     if len(t) > rows:
         with noise.stream(noise.mix(seed, 11)):
-            some = torch.randperm(len(t), generator=noise.generator())[:rows]
+            some = noise.permutation(len(t))[:rows]
         t, g = t[some], None if g is None else g[some]
     return t.cpu(), g
 

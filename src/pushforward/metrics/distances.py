@@ -184,4 +184,4 @@ def some(x: Tensor, most: int, seed: int) -> Tensor:
     if len(x) <= most:
         return x
     with noise.stream(seed):
-        return x[torch.randperm(len(x), generator=noise.generator())[:most]]
+        return x[noise.permutation(len(x))[:most]]

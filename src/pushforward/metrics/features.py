@@ -274,7 +274,7 @@ def halves(n: int, seed: int) -> tuple[Tensor, Tensor]:
     if n < 4:
         raise BadData(f"{n} real examples: at least 4 are needed where half of them teach the features.")
     with noise.stream(noise.mix(seed, 7)):
-        order = torch.randperm(n, generator=noise.generator())
+        order = noise.permutation(n)
     return order[: n // 2].sort().values, order[n // 2 :].sort().values
 
 

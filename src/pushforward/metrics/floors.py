@@ -23,7 +23,7 @@ def shuffled(x: Tensor, y: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     """
     both = torch.cat([x, y])
     with noise.stream(seed):
-        order = torch.randperm(len(both), generator=noise.generator())
+        order = noise.permutation(len(both))
     return both[order[: len(x)]], both[order[len(x) :]]
 
 

@@ -326,7 +326,7 @@ def repeated(x: Numbers, among: Numbers) -> NDArray[np.int64]:
 def halves(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two random halves of the numbers 0 … n - 1, of one size."""
     with noise.stream(seed):
-        order = torch.randperm(n, generator=noise.generator()).numpy()
+        order = noise.permutation(n).numpy()
     return order[: n // 2], order[n // 2 : n // 2 * 2]
 
 
@@ -335,6 +335,6 @@ def some(table: Table, most: int, seed: int) -> Table:
     if len(table) <= most:
         return table
     with noise.stream(seed):
-        rows = torch.randperm(len(table), generator=noise.generator())[:most].sort().values.numpy()
+        rows = noise.permutation(len(table))[:most].sort().values.numpy()
     note = f"{most:,} of the {len(table):,} rows of {table.name}, at random"
     return replace(table.take(rows), notes=(*table.notes, note))

@@ -369,7 +369,7 @@ def judged(classifier: Any, c: np.ndarray, column: np.ndarray, seed: int) -> flo
 
 def order(n: int, seed: int, use: int) -> np.ndarray:
     with noise.stream(noise.mix(seed, use)):
-        return torch.randperm(n, generator=noise.generator()).numpy()
+        return noise.permutation(n).numpy()
 
 
 def dealt(c: np.ndarray, seed: int) -> np.ndarray:

@@ -164,7 +164,7 @@ class Three:
     def part(self, name: str, count: int, key: int) -> Records:
         """So many records of a side, at random."""
         with noise.stream(noise.mix(self.seed, 100 + key)):
-            return self[name][torch.randperm(len(self[name]), generator=noise.generator())[:count]]
+            return self[name][noise.permutation(len(self[name]))[:count]]
 
     @cached_property
     def fake_to_train(self) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,6 @@ from math import exp, inf, log, nan, sqrt
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from .. import noise
@@ -411,7 +410,7 @@ def split(rows: Rows, seed: int) -> tuple[Rows, Rows]:
 
 def order(n: int, seed: int) -> list[int]:
     with noise.stream(noise.mix(seed, 7)):
-        return torch.randperm(n, generator=noise.generator()).tolist()
+        return noise.permutation(n).tolist()
 
 
 def halved(measure: Callable[[Rows, Rows], float], rows: Rows, seed: int) -> float | None:

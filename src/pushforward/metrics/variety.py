@@ -63,7 +63,7 @@ def ndb(
 def binned(of: Compared, bins: int, seed: int) -> tuple[Tensor, list[Tensor], int]:
     """The real examples that are counted, the bin of each of them and of the fakes, and how many bins there are."""
     with noise.stream(noise.mix(seed, 3), dtype=torch.float64):
-        order = torch.randperm(len(of.x), generator=noise.generator())
+        order = noise.permutation(len(of.x))
         place, rest = of.x[order[: len(order) // 2]], of.x[order[len(order) // 2 :]]
         k = min(bins, len(rest) // 10, len(of.y) // 10)
         if k < 2:

@@ -83,7 +83,7 @@ class Case:
         if count <= most:
             return torch.arange(count)
         with noise.stream(noise.mix(self.seed, PIECES[use])):
-            return torch.randperm(count, generator=noise.generator())[:most].sort().values
+            return noise.permutation(count)[:most].sort().values
 
     @cached_property
     def rows(self) -> Tensor:

@@ -14,13 +14,14 @@ from .. import catalogue, noise
 from ..data.examples import Examples
 from ..engine import Recipe
 from ..engine.files import MANIFEST, digest, read_json
-from ..errors import BadFile, Problem
+from ..errors import BadData, BadFile, Problem
 from ..report.rows import Rows, rows_of
 from ..report.story import Story, story
 from . import reading
 from .verbs import opened
 
 LEARNED = 20_000  # rows that a baseline learns from at most
+FEW = 10  # rows below which nothing is judged
 LEAST = 40  # rows from which half can be given to the baselines
 SPLIT = 21  # the use of the seed that divides the rows
 
@@ -58,6 +59,10 @@ def report(
         model = opened(path, device)
         made |= remember(model, Path(path).expanduser()) | {"path": path}
     x = rows(model, data, given, said, "x")
+    if len(x) < FEW:
+        raise BadData(
+            f"There are {len(x)} rows; a report needs {FEW} at least, and says something from a few hundred on."
+        )
     learned = None if train is None else rows(model, train, None, said, "train")
     names = {name: str(thing) for name, thing in (("data", data), ("train", train)) if isinstance(thing, str | Path)}
     shelf = learned
@@ -79,7 +84,7 @@ def rows(model: Any, source: Any, given: Any, said: dict[str, Any] | None, name:
 def halved(x: Rows, seed: int) -> tuple[Rows, Rows, str]:
     """Rows for the baselines to learn from, and rows to judge on."""
     with noise.stream(noise.mix(seed, SPLIT)):
-        order = torch.randperm(len(x), generator=noise.generator())
+        order = noise.permutation(len(x))
     first, second = (x.take(part.sort().values) for part in (order[: len(x) // 2], order[len(x) // 2 :]))
     chosen = f"{len(second):,} of {len(x):,} rows, chosen by seed {seed}"
     return first, second, f"{chosen}; from the others the baselines learned, as no training rows were passed"

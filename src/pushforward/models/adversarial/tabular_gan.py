@@ -28,7 +28,7 @@ from ...maths.gaussians import pick
 from ...maths.mixed import Mixed
 from ...nets import default
 from ...nets.dense import Dense
-from ...noise import generator, normal, uniform
+from ...noise import normal, permutation, uniform
 from ...space import Space
 from .family import Adversarial
 
@@ -89,7 +89,7 @@ class TabularGAN(Adversarial):
     def prime(self, x, given=None):
         rows, x = self.__dict__.pop("_balanced", None), x.flatten(1)
         if rows is not None and len(rows) > len(x):
-            some = torch.randperm(len(rows), generator=generator())[:ROWS].sort().values
+            some = permutation(len(rows))[:ROWS].sort().values
             x = self.enter(rows.take(some)[0].to(self.device), None)[0].flatten(1)
         sampled = rows is not None and len(rows.columns) > 0
         counts = rows.sorted()[1] if sampled else counted(x[:, self.mixed.codes].T, self.mixed.shares.shape[1])

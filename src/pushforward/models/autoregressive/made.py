@@ -22,7 +22,7 @@ from ...engine import Recipe
 from ...errors import Usage, did_you_mean
 from ...maths import heads
 from ...nets.masked import Inputs, MaskedNet
-from ...noise import generator, mix
+from ...noise import generator, mix, permutation
 from .family import Autoregressive, Order
 
 ORDERS = ("natural", "random", "any")
@@ -74,7 +74,7 @@ class MADE(Autoregressive):
     def loss(self, x, given=None):
         order = self._orders[0]
         if self.order == "any":
-            order = torch.randperm(self.net.dims, generator=generator()).tolist()
+            order = permutation(self.net.dims).tolist()
         elif self.orders > 1:
             order = self._orders[int(torch.randint(self.orders, (), generator=generator()))]
         x = x.flatten(1)

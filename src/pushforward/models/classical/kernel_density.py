@@ -22,7 +22,7 @@ from torch import Tensor
 from ...errors import BadData, Usage, did_you_mean
 from ...maths.gaussians import patterns, pick
 from ...maths.kernels import Kernels
-from ...noise import generator, normal, uniform
+from ...noise import normal, permutation, uniform
 from ...space.charts import moments
 from .family import Classical
 
@@ -101,7 +101,7 @@ class KernelDensity(Classical):
 
         unit = 1.0 if self.covariance != "spherical" else float(moments(x)[1].mean())
         ends = [log(scott * unit * times) for times in SEARCH]
-        some = torch.randperm(n, generator=generator())[:SOME].to(x.device)
+        some = permutation(n)[:SOME].to(x.device)
         y = self.whitened(x)
         found = minimize_scalar(lambda h: -left_out(y, some, h), bounds=ends, method="bounded", options={"xatol": 1e-3})
         if found.x < ends[0] + 0.01 * (ends[1] - ends[0]):

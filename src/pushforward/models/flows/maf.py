@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
-
 from ... import noise
 from ...engine import Recipe
 from ...errors import Usage, did_you_mean
@@ -57,7 +55,7 @@ class MAF(Flow):
         forwards = list(range(self.dims_))
         known = {
             "reverse": forwards[::-1] if turn % 2 else forwards,
-            "random": torch.randperm(self.dims_, generator=noise.generator()).tolist() if turn else forwards,
+            "random": noise.permutation(self.dims_).tolist() if turn else forwards,
             "same": forwards,
         }
         if self.order not in known:

@@ -55,7 +55,7 @@ def looks(case: Case, sheet: page.Page) -> dict[str, Any]:
 def shuffled(x: Tensor, most: int, seed: int, use: int) -> Tensor:
     """A few rows in a random order."""
     with noise.stream(noise.mix(seed, use)):
-        return x[torch.randperm(len(x), generator=noise.generator())[:most]]
+        return x[noise.permutation(len(x))[:most]]
 
 
 # ---- numbers and tables --------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from .cells import Cell, found, keep, plain, run
 from .judge import JUDGED
 from .page import page
 from .panel import Entrant, chosen, panel
-from .shown import table
+from .shown import MEASURES, table
 from .standing import Stand, apart, ranked, top
 from .verdict import verdict
 
@@ -89,7 +89,7 @@ class Comparison:
 
 def line(place: int, one: Stand, best: Stand | None) -> dict[str, Any]:
     behind = (None, None) if best is None or one.values is None else apart(best, one)
-    said = {name: one.mean(name)[0] for name in ("told apart", "columns", "pairs", "copied")}
+    said = {name: one.mean(name) for name in MEASURES}
     return {
         "place": place,
         "model": one.name,
@@ -98,7 +98,8 @@ def line(place: int, one: Stand, best: Stand | None) -> dict[str, Any]:
         "kind": one.kind or ("no likelihood" if one.done else "not done"),
         "behind the best": behind[0],
         "± ": behind[1],
-        **{name: value if value == value else None for name, value in said.items()},
+        **{name: value if value == value else None for name, (value, _) in said.items()},
+        **{f"{name} ±": error or None for name, (_, error) in said.items()},
         "parameters": one.done[0].get("size") if one.done else None,
         "learning, s": round(one.total("learning"), 1) if one.done else None,
         "seeds": len(one.done),

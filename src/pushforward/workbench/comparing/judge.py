@@ -59,7 +59,10 @@ def measured(model: Any, train: Examples, test: Examples, seed: int, copies: boo
             found[name] = measure(learned, held, drawn, seed)
         except Problem as problem:
             lost[name] = str(problem)
-    told = {name: {"value": float(one), "stderr": one.stderr, "said": str(one)} for name, one in found.items()}
+    told = {
+        name: {"value": float(one), "stderr": one.stderr, "floor": one.floor, "said": str(one)}
+        for name, one in found.items()
+    }
     return {"measures": told, "unmeasured": lost, "broken": broken(drawn), "drawn": len(drawn)}
 
 

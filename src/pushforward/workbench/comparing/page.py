@@ -44,7 +44,7 @@ def page(done: Comparison) -> Page:
     sheet.table(rows, {one.name: one.name for one in done.stands})
     for name, words in HOW_TO_READ.items():
         if name in rows[0]:
-            sheet.text(f"{name}: {words}", soft=True)
+            sheet.text(f"{name}: {words}{floor(done.stands, name)}", soft=True)
     drawn = chart(done.stands)
     if drawn is not None:
         words = (
@@ -58,6 +58,13 @@ def page(done: Comparison) -> Page:
     for sentence in account(done):
         sheet.text(sentence)
     return sheet
+
+
+def floor(stands: list[Stand], name: str) -> str:
+    """What the measure is between two parts of the real rows: no sample can do better but by chance."""
+    told = (cell.get("measures", {}).get(name, {}).get("floor") for one in stands for cell in one.done)
+    known = next((value for value in told if value is not None and isfinite(value)), None)
+    return "" if known is None else f" Between two halves of real rows it is {known:.3f}."
 
 
 def section(sheet: Page, done: Comparison, one: Stand, place: int) -> None:

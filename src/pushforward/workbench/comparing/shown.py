@@ -6,7 +6,7 @@ from math import floor, inf, isfinite, log10
 from typing import Any
 
 JOIN = "\N{NO-BREAK SPACE}"  # a number and its error stay on one line
-COLUMNS = ("told apart", "columns", "pairs", "copied")
+MEASURES = ("told apart", "columns", "pairs", "copied")
 
 
 def within(value: float | None, error: float | None) -> str:
@@ -25,6 +25,15 @@ def within(value: float | None, error: float | None) -> str:
     return f"{value:.{digits}f}{JOIN}±{JOIN}{error:.{digits}f}".replace("-", "−")
 
 
+def measured(value: float | None, error: float | None) -> str:
+    """A measure of samples: three digits, and its error where that is known.
+
+    >>> measured(0.98765, None), measured(0.5, 0.0123)
+    ('0.988', '0.500\xa0±\xa00.012')
+    """
+    return within(value, error) if value is None or error else f"{value:.3f}"
+
+
 def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of a comparison as texts; a column that says nothing of any model is left out."""
     lines = [
@@ -33,7 +42,7 @@ def table(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "nats a row": within(row["nats"], row["±"]),
             "kind": row["kind"],
             "behind the best": "the best" if row["behind the best"] == 0 else within(row["behind the best"], row["± "]),
-            **{name: "–" if row[name] is None else f"{row[name]:.3f}" for name in COLUMNS},
+            **{name: measured(row[name], row[f"{name} ±"]) for name in MEASURES},
             "learning": "–" if row["learning, s"] is None else f"{row['learning, s']:.0f} s",
             "parameters": "–" if not row["parameters"] else f"{row['parameters']:,}",
             "seeds": str(row["seeds"]),
