@@ -50,17 +50,20 @@ def laid(x: Tensor, y: Tensor) -> tuple[Layout, Layout]:
     """Both samples, centred at the mean of x and scaled by a power of 2, which changes no comparison."""
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise BadData(f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}; rows of the same variables are awaited.")
-    x, y = x.double(), y.double()
+    # In place where it can be: fresh memory of this size takes longer than the arithmetic.
+    x, y = (part.to(torch.float64, copy=True) for part in (x, y))
     centre = x.mean(0)
-    scale = 2.0 ** -frexp(max(float((part - centre).abs().max()) for part in (x, y)) or 1.0)[1]
+    ends = [end - centre for part in (x, y) for end in (part.amin(0), part.amax(0))]
+    scale = 2.0 ** -frexp(max(float(end.abs().max()) for end in ends) or 1.0)[1]
     # A caller who has allowed matrix products of fewer digits gets them in float64: the bound is one for float32.
     dtype = torch.float32 if torch.get_float32_matmul_precision() == "highest" else torch.float64
     e = (x.shape[1] + 16) * torch.finfo(dtype).eps / 2
     layouts = []
     for part in (x, y):
-        quick = ((part - centre) * scale).to(dtype)
-        norm = quick.double().square().sum(1)
-        layouts.append(Layout(part * scale, quick, ((1 - e) * norm).to(dtype), 2 * e * norm))
+        part *= scale
+        quick = torch.sub(part, centre * scale, out=torch.empty(part.shape, dtype=dtype))
+        norm = torch.linalg.vector_norm(quick, dim=1, dtype=torch.float64).square()
+        layouts.append(Layout(part, quick, ((1 - e) * norm).to(dtype), 2 * e * norm))
     return layouts[0], layouts[1]
 
 
@@ -103,24 +106,39 @@ def candidates(a: Layout, k: int) -> Near:
     wide = min(k + MORE, n - 1)
     near = Near(torch.full((n, wide), torch.inf, dtype=a.low.dtype), torch.zeros(n, wide, dtype=torch.long))
     parts = cuts(n)
+    for i in parts:  # first each part within itself, so that later most can be passed over unsorted
+        merge(near, i, bounds(a, i, a, i).fill_diagonal_(torch.inf), i)
     for number, i in enumerate(parts):
-        for j in parts[number:]:
+        for j in parts[number + 1 :]:
             block = bounds(a, i, a, j)
-            if i == j:
-                block.fill_diagonal_(torch.inf)
             merge(near, i, block, j)
-            if i != j:
-                merge(near, j, block.T.contiguous(), i)
+            merge(near, j, block.T, i)
     return near
 
 
 def merge(near: Near, i: slice, block: Tensor, j: slice) -> None:
     """The nearest of rows i so far and of those in a block against rows j."""
     wide = near.low.shape[1]
-    found, at = block.topk(min(wide, block.shape[1]), dim=1, largest=False, sorted=False)
+    nearer = block < near.low[i].amax(1)[:, None]
+    most = int(nearer.sum(1).max())
+    if most > 4 * wide:
+        found, at = block.topk(min(wide, block.shape[1]), dim=1, largest=False, sorted=False)
+    else:
+        found, at = few(block, nearer, most)
     low, who = torch.cat([near.low[i], found], 1), torch.cat([near.who[i], at + j.start], 1)
     near.low[i], best = low.topk(wide, dim=1, largest=False)
     near.who[i] = who.gather(1, best)
+
+
+def few(block: Tensor, chosen: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The chosen numbers of each row, at most `most`, and where they stand; infinity fills up."""
+    rows, columns = chosen.nonzero(as_tuple=True)
+    count = torch.bincount(rows, minlength=len(block))
+    place = torch.arange(len(rows)) - (count.cumsum(0) - count)[rows]
+    found = torch.full((len(block), most), torch.inf, dtype=block.dtype)
+    at = torch.zeros(len(block), most, dtype=torch.long)
+    found[rows, place], at[rows, place] = block[rows, columns], columns
+    return found, at
 
 
 def radii(a: Layout, near: Near, k: int) -> tuple[Tensor, Tensor, Tensor]:
