@@ -202,7 +202,7 @@ def test_the_known_family_is_in_the_top_group(mixed):
     text = out.read_text()
     assert "http" not in text.replace("http-equiv", "") and "What to take" in text and "mixture" in text
     assert np.isfinite(done.load("mixture").score(np.zeros((1, 3)))) and "mixture" in str(done)
-    assert "Between two halves of real rows it is 0." in text and re.search(r"0\.\d+\xa0±\xa00\.0", text)  # told apart
+    assert "halves of the real rows, each of half as many, it is 0." in text and re.search(r"0\.\d+\xa0±\xa00\.0", text)  # told apart
 
 
 def test_the_copy_is_seen_through(mixed):

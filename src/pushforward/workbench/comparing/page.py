@@ -64,7 +64,7 @@ def floor(stands: list[Stand], name: str) -> str:
     """What the measure is between two parts of the real rows: no sample can do better but by chance."""
     told = (cell.get("measures", {}).get(name, {}).get("floor") for one in stands for cell in one.done)
     known = next((value for value in told if value is not None and isfinite(value)), None)
-    return "" if known is None else f" Between two halves of real rows it is {known:.3f}."
+    return "" if known is None else f" Of two halves of the real rows, each of half as many, it is {known:.3f}."
 
 
 def section(sheet: Page, done: Comparison, one: Stand, place: int) -> None:
