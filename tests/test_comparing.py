@@ -77,6 +77,12 @@ def test_seeds_count_as_error():
     assert abs(gap - 0.3) < 0.05 and error > 0.4 and not clearly(a, b)
 
 
+def test_more_seeds_do_not_average_out_what_the_common_rows_do():
+    one = standing("one", rows(1.0), measures={"copied": {"value": 0.4, "stderr": 0.2}})
+    one.cells = one.cells * 4
+    assert one.mean("copied") == pytest.approx((0.4, 0.2)) and not any("copies" in said for said in verdict([one]))
+
+
 def test_words_say_that_nothing_beats_the_marginals():
     margin = standing("marginals", rows(1.0, seed=1), "marginals")
     assert "Nothing beats the marginals" in verdict([margin, standing("MAF", rows(0.99, seed=2))])[0]

@@ -76,9 +76,8 @@ class Stand:
         if not known:
             return nan, nan
         spread = float(np.std([v for v, _ in known], ddof=1)) / sqrt(len(known)) if len(known) > 1 else 0.0
-        return float(np.mean([v for v, _ in known])), hypot(
-            float(np.mean([e for _, e in known])) / sqrt(len(known)), spread
-        )
+        # All seeds are judged on the same rows, so what those rows do to one they do to all: that part does not average out.
+        return float(np.mean([v for v, _ in known])), hypot(float(np.mean([e for _, e in known])), spread)
 
     def total(self, name: str) -> float:
         return float(np.mean([cell.get(name) or 0.0 for cell in self.cells])) if self.cells else nan
