@@ -15,7 +15,8 @@ import pytest
 
 import pushforward as pf
 from pushforward.space import Space
-from pushforward.workbench.comparing import compare, parts
+from pushforward.workbench.comparing import around, compare, parts
+from pushforward.workbench.comparing.cells import Cell, store
 from pushforward.workbench.comparing.panel import Entrant, chosen, named, panel
 from pushforward.workbench.comparing.standing import Stand, apart, clearly, ranked, top
 from pushforward.workbench.comparing.verdict import verdict
@@ -208,7 +209,9 @@ def test_the_known_family_is_in_the_top_group(mixed):
     text = out.read_text()
     assert "http" not in text.replace("http-equiv", "") and "What to take" in text and "mixture" in text
     assert np.isfinite(done.load("mixture").score(np.zeros((1, 3)))) and "mixture" in str(done)
-    assert "halves of the real rows, each of half as many, it is 0." in text and re.search(r"0\.\d+\xa0±\xa00\.0", text)  # told apart
+    assert "halves of the real rows, each of half as many, it is 0." in text and re.search(
+        r"0\.\d+\xa0±\xa00\.0", text
+    )  # told apart
 
 
 def test_the_copy_is_seen_through(mixed):
@@ -233,6 +236,13 @@ def test_what_is_there_is_not_run_again(mixed):
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups here")
+def test_judging_that_takes_long_is_taken_from_the_time_to_learn(tmp_path):
+    cells = [Cell(Entrant(name, "Gaussian", "it is"), 0, 0.0) for name in ("quick", "slow", "lost")]
+    for cell, seconds, learning in zip(cells, (3.0, 41.0, 7.0), (1.0, 2.0, None), strict=True):
+        store(tmp_path, cell.name, {"seconds": seconds, "learning": learning}, {})
+    assert around(tmp_path, cells) == 43.0 and around(tmp_path, cells[:1]) == 12.0
+
+
 def test_ctrl_c_keeps_what_is_finished_and_half_of_nothing(tmp_path):
     np.save(tmp_path / "x.npy", pf.data.toys.moons(300, seed=0))
     words = [

@@ -93,11 +93,15 @@ def test_kernels_leave_out_a_point():
 def test_scales():
     x = torch.tensor([[1.0, 0.0], [3.0, 1.0], [torch.nan, torch.nan], [5.0, 0.0]])
     codes = torch.tensor([False, True])
-    standard, within, ranked = (Scaling.of(x, codes, how)(x) for how in records.HOW)
+    standard, within, common, ranked = (Scaling.of(x, codes, how)(x) for how in records.HOW)
     assert torch.allclose(
         standard.numbers[[0, 1, 3], 0], torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64) * 1.5**0.5
     )
     assert within.numbers[[0, 1, 3], 0].tolist() == [0.0, 0.5, 1.0]
+    assert torch.allclose(common.numbers.nan_to_num(), standard.numbers.nan_to_num())  # of one column it is its own
+    wide = torch.tensor([[0.0, 0.0], [8.0, 6.0]])  # standard deviations 4 and 3
+    pixels = Scaling.of(wide, torch.tensor([False, False]), "common")(wide).numbers
+    assert torch.allclose(pixels[1] - pixels[0], torch.tensor([8.0, 6.0], dtype=torch.float64) / 12.5**0.5)
     assert torch.allclose(ranked.numbers[[0, 1, 3], 0], torch.tensor([1, 3, 5], dtype=torch.float64) / 6)
     assert standard.codes[:, 0].tolist() == [1, 2, 0, 1] and torch.isnan(ranked.numbers[2, 0])
 

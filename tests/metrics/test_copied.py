@@ -27,6 +27,17 @@ def test_of_fresh_rows_it_is_0_and_its_error_is_right():
     assert stats.kstest(z, "norm").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("columns", [6, 10])
+def test_ties_do_not_lean_to_the_larger_side(columns):
+    """Rows of bits: of 64 or 1,024 different ones most stand on both sides, or several times on one. z as above."""
+    z = []
+    for seed in range(100):
+        x = np.random.default_rng(seed).integers(0, 2, size=(700, columns)).astype(bool)
+        found = copied(x[:400], x[400:450], x[450:])
+        z.append(found.value / found.stderr)
+    assert abs(np.mean(z)) < 4 * np.std(z) / 100**0.5 and 0.7 < np.std(z) < 1.3
+
+
 def test_half_copies_are_half():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(3000, 4))

@@ -11,6 +11,7 @@ so far out that float32 would lose digits; of each row's best candidates the dis
 How numbers are brought to one scale (`Scaling`), by the rows that it is made of:
     standard    (x - mean) / standard deviation
     range       (x - least) / (greatest - least)        Gower 1971 divides so, and adds without squares
+    common      (x - mean) / the root mean square of all standard deviations: for pixels, of which some hardly ever vary
     quantile    the share of the rows that lie below, ties in the middle
 
 N records against n points, M numbers and C codes, k nearest:   numbers (N, M)   codes (N, C)   distances, places (N, k)
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from ..errors import BadData, Usage, did_you_mean
 
-HOW = ("standard", "range", "quantile")
+HOW = ("standard", "range", "common", "quantile")
 POINTS, CELLS = 1 << 15, 1 << 21  # of a block of products: 8 MiB of float32 stay near the cores
 GROUP = 32  # points of which only the best is looked at first
 SPARE = 4  # candidates beside the k that are asked for, since float32 may confuse the last of them
@@ -81,6 +82,8 @@ class Scaling:
         v = x[:, ~discrete].double()
         known = ~torch.isnan(v)
         largest = v.abs().nan_to_num(0.0).amax(0)
+        if how == "common" and largest.numel():
+            largest = largest.amax().expand_as(largest)
         power = torch.exp2(torch.frexp(largest).exponent.double() - 1)
         unit = torch.where(largest > 0, power, torch.ones_like(power))  # so that no square is too large a number
         v = v / unit
@@ -94,6 +97,8 @@ class Scaling:
             count = known.sum(0).clamp(min=1)
             centre = v.nan_to_num(0.0).sum(0) / count
             scale = (((v - centre) ** 2).nan_to_num(0.0).sum(0) / count).sqrt()
+        if how == "common" and scale.numel():
+            scale = scale.square().mean().sqrt().expand_as(scale)
         varies = torch.isfinite(scale) & (scale > 1e-12 * centre.abs())
         return cls(discrete, how, unit, centre, torch.where(varies, scale, (1 / unit).clamp(max=1e300)))
 

@@ -1,13 +1,14 @@
 """How far samples are copies, from all training rows there are, however few are held out.
 
-    s = share of the m fakes whose nearest record of all is a train row, ties counting p,     p = n / (n + h)
+    s = share of the m fakes whose nearest record of all is a train row, one of those as near by chance,     p = n / (n + h)
     copied = (s - p) / (1 - p):   0 in the mean where train rows and holdout rows are alike to the model, 1 where every sample is a train row
 
 Were the n + h records dealt anew to the sides, s would have mean p and variance n h / (N (N - 1)) sum_j (c_j - mean c)^2 / m^2, with N = n + h and
-c_j the fakes that are nearest to record j: that is its error. `closest` asks the same of as many rows of either side, and sees a copier the less
-the fewer are held out.
+c_j the fakes that are nearest to record j: that is its error. Codes and texts tie often, so who of equals is the nearest must not depend on the side:
+were a tie between the sides worth p, and one within train 1, s would be too large wherever p > 1/2. `closest` asks the same of as many rows of either
+side, and sees a copier the less the fewer are held out.
 
-Rows n of train, h of holdout, m of fake:   d (m,)   c (N,)
+Rows n of train, h of holdout, m of fake:   places (m,)   c (N,)
 """
 
 from __future__ import annotations
@@ -35,26 +36,20 @@ def copied(
     (1.0, True)
     """
     three = Three(train, holdout, fake, scale, rows, n, seed)
-    value, error = leaning(three.fake_to_train, nearest(three["fake"], three["holdout"]), *map(len, sides(three)))
+    real, order = three.dealt()
+    n_train, n_held = len(three["train"]), len(three["holdout"])
+    value, error = leaning(order[nearest(three["fake"], real)[1][:, 0]], n_train, n_held)
     words = (
         "the nearest record of each fake among all train and holdout rows; ± by dealing the records anew to the sides"
     )
     p = ranks.two_sided(value / error) if error else 1.0
-    facts = three.facts | {"train rows": len(three["train"]), "holdout rows": len(three["holdout"])}
+    facts = three.facts | {"train rows": n_train, "holdout rows": n_held}
     return Estimate("copied", value, error, 0.0, (len(three["fake"]),), words, p, three.notes, parameters=facts)
 
 
-def sides(three: Three) -> tuple[Any, Any]:
-    return three["train"], three["holdout"]
-
-
-def leaning(train: tuple[Tensor, Tensor], holdout: tuple[Tensor, Tensor], n: int, h: int) -> tuple[float, float]:
-    """The share nearest to train over chance, and its standard deviation were the records dealt anew: distances and places (m, …)."""
-    one, two, p = train[0][:, 0], holdout[0][:, 0], n / (n + h)
-    tied = (one - two).abs() <= 1e-9 * (1 + one)
-    won = torch.where(tied, p, (one < two).double())
-    counts = torch.zeros(n + h, dtype=torch.float64)
-    counts.index_add_(0, train[1][:, 0], won).index_add_(0, n + holdout[1][:, 0], 1 - won)
+def leaning(places: Tensor, n: int, h: int) -> tuple[float, float]:
+    """The share nearest to train over chance, and its standard deviation were the records dealt anew: whose record is nearest, train's n first."""
+    p, counts = n / (n + h), torch.bincount(places, minlength=n + h).double()
     squares = float(((counts - counts.mean()) ** 2).sum())
-    spread = sqrt(n * h / ((n + h) * (n + h - 1)) * squares) / len(won)
-    return (float(won.mean()) - p) / (1 - p), spread / (1 - p)
+    spread = sqrt(n * h / ((n + h) * (n + h - 1)) * squares) / len(places)
+    return (float(counts[:n].sum()) / len(places) - p) / (1 - p), spread / (1 - p)

@@ -166,6 +166,13 @@ class Three:
         with noise.stream(noise.mix(self.seed, 100 + key)):
             return self[name][noise.permutation(len(self[name]))[:count]]
 
+    def dealt(self) -> tuple[Records, Tensor]:
+        """Train and holdout records in one order by chance, and the number of each, those of train first: who is the first of equals is by chance."""
+        with noise.stream(noise.mix(self.seed, 7)):
+            order = noise.permutation(len(self["train"]) + len(self["holdout"]))
+        parts = [torch.cat([getattr(self[side], of) for side in ("train", "holdout")]) for of in ("numbers", "codes")]
+        return Records(parts[0][order], parts[1][order]), order
+
     @cached_property
     def fake_to_train(self) -> tuple[Tensor, Tensor]:
         return nearest(self["fake"], self["train"], min(2, len(self["train"])))

@@ -26,7 +26,10 @@ from .standing import Stand, apart, ranked, top
 from .verdict import verdict
 
 LEAST = 3.0  # seconds of learning that a model has at least
-AROUND = 12.0  # seconds that a cell needs beside its learning: to begin, to be judged
+BEGIN, AROUND = (
+    4.0,
+    12.0,
+)  # seconds that a cell takes to begin; that it takes beside its learning, to begin and to be judged, at least
 HASTE = 30.0  # seconds of learning below which an order may still change
 LONG, SEEDS = 120.0, (1, 2, 3)  # seconds of learning from which another seed says more than a longer run
 TEST, FEW = 10_000, 10  # test rows at most; examples below which nothing is compared
@@ -234,12 +237,22 @@ def play(
     file = place / "budget.json"
     if not file.is_file():
         left = max(0.95 * seconds - (clock.monotonic() - began), 0.0)
-        shares = {count: left / -(-len(trained) * count // workers) - AROUND for count in ([seeds] if seeds else SEEDS)}
+        shares = {
+            count: left / -(-len(trained) * count // workers) - around(place, solved)
+            for count in ([seeds] if seeds else SEEDS)
+        }
         count = max((count for count, share in shares.items() if share >= LONG), default=min(shares))
         file.write_text(json.dumps({"seeds": count, "seconds": max(LEAST, shares[count])}))
     budget = json.loads(file.read_text())
     cells = [Cell(one, seed + k, budget["seconds"]) for k in range(budget["seeds"]) for one in trained]
     run(place, [cell for cell in cells if found(place, cell.name) is None], workers, threads, JUDGE, say)
+
+
+def around(place: Path, solved: Sequence[Cell]) -> float:
+    """The seconds that a cell needs beside its learning: as many as those needed that were solved, on these data and this machine."""
+    told = [one[0] for cell in solved if (one := found(place, cell.name)) is not None]
+    judged = [facts["seconds"] - facts["learning"] for facts in told if facts.get("learning") is not None]
+    return max(AROUND, BEGIN + max(judged, default=0.0))
 
 
 def spent(place: Path | None, seconds: float) -> float:

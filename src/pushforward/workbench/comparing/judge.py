@@ -54,7 +54,7 @@ def measured(model: Any, train: Examples, test: Examples, seed: int, copies: boo
     learned, held = raw(seen), raw(real)
     found: dict[str, Any] = {}
     lost: dict[str, str] = {}
-    for name, measure in asked(model.space.kind).items():
+    for name, measure in asked(model.space).items():
         try:
             found[name] = measure(learned, held, drawn, seed)
         except Problem as problem:
@@ -80,13 +80,14 @@ def broken(drawn: Any) -> int:
     return int((~np.isfinite(numbers)).any(1).sum()) if numbers.dtype.kind == "f" else 0
 
 
-def asked(kind: str) -> dict[str, Callable[[Any, Any, Any, int], Any]]:
+def asked(space: Any) -> dict[str, Callable[[Any, Any, Any, int], Any]]:
     """name -> (rows learned from, rows held out, rows drawn, seed) -> Estimate."""
+    scale = "standard" if space.layout == "flat" else "common"  # of pixels some hardly ever vary
     found: dict[str, Callable[[Any, Any, Any, int], Any]] = {
         "told apart": lambda seen, real, drawn, seed: sharpest(metrics.c2st(real, drawn, seed=seed)),
-        "copied": lambda seen, real, drawn, seed: metrics.copied(seen, real, drawn, seed=seed),
+        "copied": lambda seen, real, drawn, seed: metrics.copied(seen, real, drawn, scale, seed=seed),
     }
-    if kind == "table":
+    if space.kind == "table":
         found["columns"] = lambda seen, real, drawn, seed: metrics.columns(real, drawn, seed=seed).overall
         found["pairs"] = lambda seen, real, drawn, seed: metrics.trends(real, drawn, seed=seed).overall
     return found
