@@ -162,6 +162,16 @@ def test_a_table_is_told_by_its_columns():
 # ---- the sign flip -------------------------------------------------------------------------------------------------------
 
 
+def test_what_was_never_seen_is_the_oddest_and_does_not_stop_the_rest():
+    table = pd.DataFrame({"kind": ["a", "b"] * 50, "x": np.random.default_rng(0).normal(size=100)})
+    model = pf.Factorised().fit(table)
+    rows = pd.DataFrame({"kind": ["a", "z", "b"], "x": [0.0, 0.1, 0.2]}, index=[7, 8, 9])
+    found = anomaly(model, rows, reference=table.iloc[:60])
+    assert found.scores[1] == np.inf and np.isfinite(found.scores[[0, 2]]).all() and found.oddest(1)[0] == 1
+    assert found.blamed(1) == "kind" and any("1 row holds what was not there" in line for line in found.words)
+    assert found.p_values[1] == pytest.approx(1 / 61)
+
+
 def test_smoother_data_are_likelier_and_typicality_finds_them():
     """N(0, I) in 200 variables: what lies near its mean is likelier than all it has seen, as |x|^2 = 200 -+ 20 there and 50 here."""
     model, x = exact(200), normal(400, 200)

@@ -278,3 +278,16 @@ def test_on_independent_noise_nothing_beats_the_marginals():
     assert "Nothing beats the marginals" in done.said[0]
     with pytest.raises(pf.Problem, match="not kept"):
         done.load("Gaussian")
+
+
+def test_columns_that_determine_one_another_are_not_compared_by_likelihood():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    table = pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "sum": x.sum(1)})
+    done = compare(table, "Gaussian,KernelDensity", time="10s")
+    assert done.facts["singular"] == [["a", "b", "sum"]] and done.top == []
+    assert done.said[0].startswith("A density of these data has no limit")
+    assert any("a, b, sum determine one another" in said for said in done.facts["warnings"])
+    assert "no limit" in {row["kind"] for row in done.rows()} <= {"no limit", "not done"} and all(
+        row["nats"] is None for row in done.rows()
+    )
+    assert any("By its samples" in said for said in done.said)

@@ -187,7 +187,6 @@ COLUMNS: dict[str, Callable[[], Any]] = {
     "TabularGAN": pf.TabularGAN,
     "MADE": pf.MADE,
     "VAE": pf.VAE,
-    "TVAE": pf.TVAE,
     "Copula": pf.Copula,
     "GAN": pf.GAN,
 }

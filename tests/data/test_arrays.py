@@ -64,7 +64,7 @@ def test_pickled_objects_are_refused_and_do_not_run(tmp_path, name, stream):
     if name.startswith("pickled"):
         (tmp_path / name).write_bytes(pickle.dumps(Canary(tmp_path / "ran")))
     else:
-        (np.save if name.endswith("npy") else np.savez)(tmp_path / name, objects, allow_pickle=True)
+        (np.save if name.endswith("npy") else np.savez)(tmp_path / name, objects)
     with pytest.raises(BadFile, match=f"{name} .*never read") as caught:
         load(tmp_path / name, **({"stream": stream} if name.endswith("npy") else {}))
     assert not (tmp_path / "ran").exists() and caught.value.exit_code == 3

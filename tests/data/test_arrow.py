@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pushforward.data import load, people
-from pushforward.data.arrow import Parquet
+from pushforward.data.arrow import Parquet, from_arrow
 from pushforward.data.stores import Groups
 from pushforward.errors import BadData, BadFile, Usage
 
@@ -65,14 +65,15 @@ def test_types(tmp_path):
             "big": pa.array([2**53 + 1, None], pa.int64()),
             "label": pa.array(["a", None]).dictionary_encode(),
             "truth": pa.array([True, None]),
-            "view": pa.array(["a", "b"], pa.string_view()),
         }
     )
     pq.write_table(table, tmp_path / "t.parquet")
     got = Parquet(tmp_path / "t.parquet").whole(tuple(table.column_names))
     assert got["decimal"].tolist() == [1.5, 2.25] and got["day"][0] == pd.Timestamp("1600-01-01")
     assert got["big"][0] == 2**53 + 1 and pd.isna(got["big"][1]) and got["label"].dtype == "category"
-    assert str(got["truth"].dtype) == "boolean" and got["view"].tolist() == ["a", "b"]
+    assert str(got["truth"].dtype) == "boolean"
+    # Not by way of a file: pyarrow writes it to one from 21 on alone.
+    assert from_arrow(pa.table({"view": pa.array(["a", "b"], pa.string_view())}))["view"].tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize(

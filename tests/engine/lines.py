@@ -41,13 +41,13 @@ class Line(Model):
 
 
 class Trap(Line):
-    """Gives NaN at a step, as often as told."""
+    """Gives NaN from a step on, as often as told."""
 
     at: int = 30  # the step
     times: int = 1  # how often
 
     def loss(self, x, given=None):
-        if self.step == self.at and self.__dict__.setdefault("sprung", 0) < self.times:
+        if self.step >= self.at and self.__dict__.setdefault("sprung", 0) < self.times:
             self.__dict__["sprung"] += 1
             return super().loss(x) * torch.nan
         return super().loss(x)

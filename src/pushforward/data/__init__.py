@@ -8,15 +8,20 @@ Examples(moons: 100 of real of shape (2,))
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # The function must be bound here, over the module of the same name; that module imports nothing heavy.
 from .load import FORMATS, SETS, load
 
-_NAMES = {"Examples": "examples", "people": "builtin", "sentences": "builtin"}
+if TYPE_CHECKING:  # what comes when it is first asked for, for type checkers and editors
+    from . import builtin, toys
+    from .builtin import people, sentences
+    from .examples import Examples, singular
+
+_NAMES = {"Examples": "examples", "singular": "examples", "people": "builtin", "sentences": "builtin"}
 _MODULES = ("toys", "builtin")
 
-__all__ = ["FORMATS", "SETS", "Examples", "builtin", "load", "people", "sentences", "toys"]
+__all__ = ["FORMATS", "SETS", "Examples", "builtin", "load", "people", "sentences", "singular", "toys"]
 
 
 def __getattr__(name: str) -> Any:

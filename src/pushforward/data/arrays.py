@@ -1,9 +1,14 @@
-"""NumPy's own files, never with pickled objects in them: to read those would run code that the file brings."""
+"""NumPy's own files, never with pickled objects in them: to read those would run code that the file brings.
+
+A header that promises more numbers than the file can hold, and an archive that unpacks to far more than it is, are refused unread.
+"""
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,13 @@ import numpy as np
 
 from ..errors import BadFile, Usage, did_you_mean
 from .examples import LARGE
+from .files import check_unpacked
+
+# As NumPy's readers of headers and archives meet damage.
+DAMAGE = (
+    ValueError, EOFError, OSError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError, TypeError, KeyError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 def read_npy(path: Path, *, stream: bool | None = None) -> np.ndarray:
@@ -41,16 +53,40 @@ class Archive:
         if key not in names:
             raise Usage(f"{self.path} holds no array {key!r}.{did_you_mean(key, names)} It holds: {', '.join(names)}.")
         try:
+            packed = self.content.zip
+            names = packed.namelist()
+            told = packed.getinfo(key if key in names else f"{key}.npy")
+            check_unpacked(self.path, told.file_size, told.compress_size)
+            with packed.open(told) as member:
+                if member.read(6) != np.lib.format.MAGIC_PREFIX:
+                    raise BadFile(f"{self.path}: its member {key!r} is no array. Write the archive with numpy.savez.")
+            with packed.open(told) as member:
+                check_promise(self.path, member, told.file_size)
             return checked(self.path, self.content[key])
-        except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as problem:
+        except DAMAGE as problem:
             raise refusal(self.path, problem) from problem
 
 
 def opened(path: Path, mmap_mode: Any = None) -> Any:
     try:
+        with open(path, "rb") as file:
+            if file.read(6) == np.lib.format.MAGIC_PREFIX:
+                file.seek(0)
+                check_promise(path, file, path.stat().st_size)
         return np.load(path, allow_pickle=False, mmap_mode=mmap_mode)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as problem:
+    except DAMAGE as problem:
         raise refusal(path, problem) from problem
+
+
+def check_promise(path: Path, file: Any, size: int) -> None:
+    """What an array's header promises must fit into its bytes, before memory is taken for it."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if not dtype.hasobject and prod(shape) * dtype.itemsize > size:
+        raise BadFile(
+            f"{path} promises an array of shape {shape} and type {dtype}, more than its {size:,} bytes hold. It is cut short or damaged."
+        )
 
 
 def checked(path: Path, array: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BadData, BadFile, Usage
 from .examples import LARGE
+from .files import check_unpacked
 
 
 def pyarrow() -> Any:
@@ -40,6 +41,8 @@ class Parquet:
         self.names = tuple(name for name in self.file.schema_arrow.names if not name.startswith("__index_level_"))
         self.sizes = [about.row_group(g).num_rows for g in range(about.num_row_groups)]
         self.bytes = sum(about.row_group(g).total_byte_size for g in range(about.num_row_groups))
+        # A run of one value a billion times long takes a few bytes.
+        check_unpacked(path, 8 * len(self.names) * max(self.sizes, default=0), path.stat().st_size)
         if not sum(self.sizes):
             raise BadFile(f"{path} holds {len(self.names)} columns and no rows.")
 

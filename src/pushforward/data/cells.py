@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ..space import alike
+
 NOT_AVAILABLE = frozenset(("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None"))
 ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?(Z|[+-]\d{2}:?\d{2})?")
 TRUTH = {"True": True, "False": False, "true": True, "false": False, "TRUE": True, "FALSE": False}
@@ -35,7 +37,7 @@ def column(cells: Sequence[str], missing: frozenset[str]) -> Any:
         if found is not None:
             return spread(found, typed_present)
     raw[~present] = None
-    return pd.Series(raw, dtype="str")
+    return alike.words(raw)
 
 
 def numbers(cells: np.ndarray) -> Any:
@@ -46,19 +48,19 @@ def numbers(cells: np.ndarray) -> Any:
     try:
         found = pd.Series(pd.to_numeric(cells))
     except (ValueError, TypeError):
-        return None
-    # Integers beyond 64 bits come back as Python objects.
-    return found.astype("float64") if found.dtype == object else found
+        if not alike.before_3() or not all(map(alike.is_number, cells)):
+            return None
+        found = pd.Series(cells, dtype=object)  # numbers beyond what pandas 2 reads
+    # Integers beyond 64 bits come back as Python objects; floats are read by Python, which rounds correctly.
+    return pd.Series(cells.astype(np.float64)) if found.dtype in (object, np.float64) else found
 
 
 def dates(cells: np.ndarray) -> Any:
-    import pandas as pd
-
     if not all(ISO.fullmatch(c) for c in cells):
         return None
     zoned = any(len(c) > 10 and (c[-1] == "Z" or "+" in c or "-" in c[10:]) for c in cells)
     try:
-        return pd.Series(pd.to_datetime(pd.Series(cells, dtype=object), format="ISO8601", utc=zoned))
+        return alike.iso_dates(cells, zoned)
     except (ValueError, OverflowError):  # 2023-02-30: written like a date, but a word
         return None
 
@@ -89,7 +91,7 @@ def values(cells: Sequence[Any]) -> Any:
         return pd.Series(np.full(len(cells), np.nan))
     if kinds == {"str"}:
         found = dates(np.array(known, dtype=object))
-        return pd.Series(list(cells), dtype="str") if found is None else spread(found, present)
+        return alike.words(list(cells)) if found is None else spread(found, present)
     if kinds == {"bool"}:
         return spread(pd.Series(known, dtype=bool), present)
     if kinds != {"number"}:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..errors import BadData, Usage
 from ..noise import mix
-from ..space import Space
+from ..space import Space, degenerate
 from .stores import Mapped, Pair, Store, Tensors
 
 ORDER, SPLIT = 1, 2  # two uses of one seed must not draw the same permutation
@@ -132,6 +132,18 @@ class Examples:
         out = copy(self)
         out.store = store
         return out
+
+
+def singular(examples: Any) -> list[tuple[str, ...]]:
+    """Groups of columns of which one is a copy or a sum of others, by name: a density has no limit there, so that log-likelihoods of different
+    models cannot be compared. None where there is no such group; rows beyond the first 65,536 are not looked at.
+
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> singular(np.column_stack([x, 2 * x[:, 0] - 1]))
+    [('x0', 'x2')]
+    """
+    found = examples if isinstance(examples, Examples) else Examples(examples)
+    return degenerate.singular(found.space, found.take(slice(0, degenerate.SAMPLE))[0])
 
 
 def labelled(given: Any) -> Any:

@@ -10,14 +10,16 @@ from ..errors import BadFile, Usage, did_you_mean
 
 ENCODINGS = ("utf-8", "latin-1", "utf-16", "cp1252", "ascii", "shift_jis", "gb18030", "koi8-r")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+UNPACKED, RATIO = (
+    1 << 28,
+    200,
+)  # bytes that may always be unpacked, and how many times its size a larger file may become
 
 
 def read_bytes(path: Path) -> bytes:
     """The content of a file; one whose name ends in .gz is unpacked."""
     try:
-        data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
+        data = unpacked(path) if path.suffix.lower() == ".gz" else path.read_bytes()
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise BadFile(
             f"{path} is not a whole gzip file ({problem}). Fetch it again, or rename it if it is not packed."
@@ -27,6 +29,26 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise BadFile(f"{path} is empty (0 bytes).")
     return data
+
+
+def unpacked(path: Path) -> bytes:
+    """What is packed in a gzip file, up to a bound: a thousand bytes can be made from one."""
+    packed, parts, size = path.stat().st_size, [], 0
+    with gzip.open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            parts.append(part)
+            size += len(part)
+            check_unpacked(path, size, packed)
+    return b"".join(parts)
+
+
+def check_unpacked(path: Path, size: int, packed: int) -> None:
+    """Refuse what unpacks to very much from very little."""
+    if size > UNPACKED and size > RATIO * packed:
+        raise BadFile(
+            f"{path} has {packed:,} bytes and unpacks to {size:,} or more, over {RATIO} times as many: a file made to fill the memory looks so. "
+            "If it is meant so, unpack it first and load what comes out."
+        )
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

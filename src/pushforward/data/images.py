@@ -29,7 +29,23 @@ from ..errors import BadData, BadFile, Usage
 
 READ = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"))
 FOREIGN = frozenset((".svg", ".heic", ".heif", ".avif", ".psd", ".raw", ".cr2", ".nef", ".dng", ".jxl", ".pdf"))
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # and no other, whatever the name: PostScript would start a program
 PIXELS = 89_478_485  # of one image: a quarter of a gibibyte of RGB
+BLANK = 1 << 22, 20_000  # pixels that any file may declare, and for each of its bytes: a blank page has not many more
+
+# As Pillow's readers meet damage.
+DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
+    struct.error,
+)  # fmt: skip
 
 Size = int | tuple[int, int]
 
@@ -86,8 +102,8 @@ def read_image(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                if file.width * file.height > PIXELS:
+            with Image.open(path, formats=FORMATS) as file:
+                if file.width * file.height > min(PIXELS, max(BLANK[0], BLANK[1] * path.stat().st_size)):
                     raise Image.DecompressionBombError
                 file.seek(0)
                 file.load()
@@ -95,19 +111,11 @@ def read_image(
                 image = plain(path, ImageOps.exif_transpose(file))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as problem:
         raise BadFile(
-            f"{path} declares more than {PIXELS:,} pixels and was not opened. Scale it down first."
+            f"{path} declares more than {PIXELS:,} pixels, or {BLANK[1]:,} for each of its bytes, and was not opened. Scale it down first."
         ) from problem
     except BadFile:
         raise
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        struct.error,
-    ) as problem:  # as Pillow's readers meet damage
+    except DAMAGE as problem:
         raise BadFile(
             f"{path} cannot be read as an image: it is damaged, cut short or not an image ({problem})."
         ) from problem

@@ -1,6 +1,7 @@
 """Where examples live: in one tensor, in a memory-mapped array, in a stream of symbols or in the row groups of a file.
 
-A store gives rows by number, an order to read them in that suits how they lie, and a part of itself.
+A store gives rows by number, an order to read them in that suits how they lie, and a part of itself. Of many processes that learn together each
+reads its portion of what lies on the disk: rows that follow one another, in an order of its own.
 
 B rows of space X, G numbers given:   x (B, *X)   given (B, G) or None
 """
@@ -15,12 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..engine.machine import ranks
 from ..errors import BadData
 from ..space import Space
 
 Pair = tuple[Tensor, Tensor | None]
 BLOCK = 1 << 26  # bytes that a pass over a larger-than-memory source holds at a time
 BUFFER = 1 << 29  # bytes of decoded row groups that are kept
+
+
+def rows_of(n: int, rank: int, world: int) -> slice:
+    """The rows of one process of many: they follow one another, all processes have as many, or one more.
+
+    >>> [rows_of(10, rank, 3) for rank in range(3)]
+    [slice(0, 3, None), slice(3, 6, None), slice(6, 10, None)]
+    """
+    return slice(rank * n // world, (rank + 1) * n // world)
 
 
 class Store(ABC):
@@ -40,6 +51,10 @@ class Store(ABC):
     @abstractmethod
     def to(self, device: torch.device | str) -> Store:
         """The same rows, handed out on a device."""
+
+    def portion(self, rank: int, world: int) -> Store:
+        """What process `rank` of `world` reads while it learns: all, where all is in memory; else its own rows."""
+        return self
 
     def order(self, generator: torch.Generator) -> Tensor:
         """The rows of one epoch."""
@@ -87,11 +102,12 @@ class Mapped(Store):
         return len(self.array) if self.rows is None else len(self.rows)
 
     def check(self) -> None:
-        """One pass over the whole array, so that a bad value is found now and not in the middle of training."""
+        """One pass over the array, of many processes each over its rows, so that a bad value is found now and not in the middle of training."""
         step = max(1, BLOCK // max(1, self.array[:1].nbytes))
-        for start in range(0, len(self.array), step):
+        own = rows_of(len(self.array), *ranks())
+        for start in range(own.start, own.stop, step):
             try:
-                self.space.read(np.array(self.array[start : start + step]))
+                self.space.read(np.array(self.array[start : min(start + step, own.stop)]))
             except BadData as problem:
                 raise BadData(f"Counted from row {start}: {problem}") from problem
 
@@ -107,6 +123,16 @@ class Mapped(Store):
     def part(self, rows: Tensor) -> Store:
         kept = rows if self.rows is None else self.rows[rows]
         return self.on(self.device, kept)
+
+    def portion(self, rank: int, world: int) -> Store:
+        if len(self) < world:
+            return self
+        own = rows_of(len(self), rank, world)
+        if self.rows is not None:
+            return self.on(self.device, self.rows[own])
+        out = Mapped(self.array[own], self.space, None if self.given is None else self.given[own])
+        out.device = self.device
+        return out
 
     def to(self, device: torch.device | str) -> Store:
         return self.on(device, self.rows)
@@ -223,6 +249,11 @@ class Groups(Store):
         # Sorted, because `bounds` are found among the rows kept; the order of an epoch is drawn anyway.
         kept = (rows if self.rows is None else self.rows[rows]).sort().values
         return self.on(self.device, kept)
+
+    def portion(self, rank: int, world: int) -> Store:
+        """Rows that follow one another in the file, so that a process decodes no row group but its own and those at its two ends."""
+        own = rows_of(len(self), rank, world)
+        return self if len(self) < world else self.part(torch.arange(own.start, own.stop))
 
     def to(self, device: torch.device | str) -> Store:
         return self.on(device, self.rows)

@@ -138,13 +138,25 @@ def read_json(path: Path, *, encoding: str = "utf-8") -> Any:
 
 def parse(path: Path, at: int, text: str) -> Any:
     try:
-        return json.loads(text)
+        found = json.loads(text, object_pairs_hook=once)
+        if "\\u" in text:  # half of a pair of escapes is no character
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+        return found
     except json.JSONDecodeError as problem:
         raise BadFile(
             f"{path}, line {at + problem.lineno - 1}, column {problem.colno}: {problem.msg}; this is not JSON."
         ) from problem
     except (RecursionError, ValueError) as problem:
         raise BadFile(f"{path}, line {at}: {problem}; this is no table.") from problem
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of which no key stands twice: the second value would take the place of the first without a word."""
+    out = dict(pairs)
+    if len(out) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice!r} stands twice in one object")
+    return out
 
 
 def from_records(path: Path, records: list[tuple[int, Any]], word: str) -> Any:

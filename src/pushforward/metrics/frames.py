@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .. import noise
 from ..errors import BadData, Usage, did_you_mean
 from ..maths import tables as hashing
-from ..space import Space
+from ..space import Space, alike
 from ..space import columns as col
 from ..space.columns import Column
 from ..space.space import as_array, is_frame, is_text
@@ -256,7 +256,7 @@ def numbers(column: Column, cells: Any, side: str) -> Numbers:
         except BadData as problem:
             raise BadData(f"{side}: {problem}") from problem
     plain = cells.astype(object) if isinstance(cells.dtype, pd.CategoricalDtype) else cells
-    found = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    found = alike.numbers(plain)
     wrong = np.isnan(found) & cells.notna().to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
@@ -278,7 +278,7 @@ def finite(name: str, x: Numbers, raw: Any) -> Table:
 # ---- arrays and text ----------------------------------------------------------------------------------------------------
 
 
-def flat(x: Any) -> NDArray:
+def flat(x: Any) -> NDArray[Any]:
     array = as_array(x)
     return array.reshape(len(array), -1)
 

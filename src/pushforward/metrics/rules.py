@@ -192,9 +192,7 @@ def of_column(both: Tables, j: int, seen: Numbers, discrete: bool) -> list[Rule]
 
 def between(column: Column, low: float, high: float) -> str:
     """A range in words."""
-    if column.kind != "date":
-        return f"{low:g} to {high:g}"
-    return " to ".join(str(np.array(int(end)).astype(f"datetime64[{column.unit}]")) for end in (low, high))
+    return " to ".join(column.said(end) for end in (low, high))
 
 
 @dataclass(frozen=True)

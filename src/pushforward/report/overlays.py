@@ -126,7 +126,7 @@ def symbols(real: Any, drawn: Any, names: Sequence[str]) -> bytes:
     figure, (axis,) = canvas(5.2, 2.2)
     for shift, shares, colour in ((-0.2, real, DATA), (0.2, drawn, DRAWN)):
         axis.bar(np.arange(len(names)) + shift, shares, 0.4, color=colour)
-    axis.set_xticks(range(len(names)), list(names), fontsize=7)
+    axis.set_xticks(range(len(names)), [shortened(name, 12) for name in names], fontsize=7)
     axis.set_ylabel("share", fontsize=7, color=NEUTRAL)
     return png(figure)
 

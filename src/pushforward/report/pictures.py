@@ -182,8 +182,9 @@ def outlines(axis: Any, real: np.ndarray, drawn: np.ndarray) -> None:
 
 
 def shortened(text: Any, most: int) -> str:
+    """A name of the data as a label: its dollars are no formula."""
     text = str(text)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
 
 
 def curve(entries: Sequence[dict[str, Any]]) -> bytes | None:

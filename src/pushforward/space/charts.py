@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from .. import noise
+from ..errors import BadData
+from .degenerate import SAMPLE, far, warn
 from .space import Space
 
 COORDINATES = {
@@ -25,6 +27,7 @@ COORDINATES = {
     "codes": "numbers and codes as they are",
     "features": "numbers standardised, codes one-hot",
 }
+FAR = 1e15  # spreads from the centre at which a number stops: beyond it squares and products leave float32
 
 
 class Identity(nn.Module):
@@ -68,7 +71,7 @@ class Standardise(nn.Module):
         )  # which variables bring their log-scale, and lose it where missing
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        y = (x - self.mean) / self.scale
+        y = ((x - self.mean) / self.scale).clamp(-FAR, FAR)
         ladj = self.ladj.to(y.dtype).expand(len(y))
         gone = torch.isnan(y)
         if gone.any():  # a missing number has no density, so no Jacobian either
@@ -77,6 +80,59 @@ class Standardise(nn.Module):
 
     def inverse(self, y: Tensor) -> Tensor:
         return y * self.scale + self.mean
+
+
+class Narrow(nn.Module):
+    """Leaves out the variables that never vary; a row where one of them has another value has density 0. Back: they are put in.
+
+    >>> y, ladj = Narrow(3, ((1, 7.5),))(torch.tensor([[1.0, 7.5, 2.0], [1.0, 7.0, 2.0]]))
+    >>> y.tolist(), ladj.tolist()
+    ([[1.0, 2.0], [1.0, 2.0]], [0.0, -inf])
+    """
+
+    exact = True
+    keep: Tensor
+    still: Tensor
+    values: Tensor
+
+    def __init__(self, size: int, fixed: tuple[tuple[int, float], ...]):
+        super().__init__()
+        self.size = size
+        still = [j for j, _ in fixed]
+        # The space says them, so the saved weights need not.
+        self.register_buffer("keep", torch.tensor([j for j in range(size) if j not in set(still)]), persistent=False)
+        self.register_buffer("still", torch.tensor(still), persistent=False)
+        self.register_buffer(
+            "values", torch.tensor([float(v) for _, v in fixed], dtype=torch.float64), persistent=False
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        same = (x.index_select(1, self.still).double() == self.values).all(1)
+        y = x.index_select(1, self.keep)
+        return y, torch.where(same, 0.0, -torch.inf).to(x.dtype if x.is_floating_point() else torch.float32)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        x = y.new_empty(len(y), self.size)
+        x[:, self.keep] = y
+        x[:, self.still] = self.values.to(y)
+        return x
+
+
+class Within(nn.Module):
+    """The identity, up to where float32 ends.
+
+    >>> Within()(torch.tensor([[3.0, -1e30]]))[0]
+    tensor([[ 3.0000e+00, -1.0000e+15]])
+    """
+
+    exact = True
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x if x.dtype in (torch.float32, torch.float64) else x.double()  # neither bytes nor halves reach so far
+        return x.clamp(-FAR, FAR), x.new_zeros(len(x))
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return y
 
 
 class Logit(nn.Module):
@@ -199,6 +255,12 @@ class Chart(nn.Module):
             y = step.inverse(y)  # type: ignore[operator]
         return y
 
+    def seen(self, mask: Tensor) -> Tensor:
+        """A mask of variables (B, *shape of the data) as one of what a model sees."""
+        for step in self.steps:
+            mask = mask.index_select(1, step.keep) if isinstance(step, Narrow) else mask  # type: ignore[arg-type]
+        return mask
+
     @classmethod
     def of(cls, space: Space, coordinates: str, x: Tensor) -> Chart:
         """The chart that a model of these coordinates needs, its constants taken from the examples x."""
@@ -207,10 +269,7 @@ class Chart(nn.Module):
         if space.kind == "table":
             return cls(*table(space, coordinates, x.double()))
         if space.kind == "real":
-            return cls(
-                space,
-                [Standardise(*moments(x.double()))] if coordinates in ("natural", "continuous", "features") else [],
-            )
+            return cls(*vector(space, coordinates, x))
         levels = {"binary": 2}.get(space.kind, space.levels)
         real = replace(space, kind="real", levels=0)
         if coordinates == "continuous":
@@ -247,23 +306,73 @@ class Round(nn.Module):
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each variable, NaN left out; a constant variable has scale 1."""
+    """Mean and standard deviation of each variable, NaN left out; a constant variable has scale 1. Taken from the first row and in units of the
+    range, so that neither a large mean nor an extreme unit costs digits."""
     known = ~torch.isnan(x)
-    count = known.sum(0).clamp(min=1)
-    mean = torch.nan_to_num(x).sum(0) / count
-    scale = (torch.nan_to_num((x - mean) ** 2).sum(0) / count).sqrt()
-    return mean, torch.where(scale > 1e-12 * mean.abs().clamp(min=1e-12), scale, torch.ones_like(scale))
+    first = torch.nan_to_num(x.gather(0, known.to(torch.uint8).argmax(0, keepdim=True)))
+    d = torch.where(known, x - first, 0.0)
+    unit = d.abs().amax(0)
+    if bool(torch.isinf(unit).any()):
+        raise BadData(
+            f"x holds numbers up to {float(x[known].abs().max()):.3g} in variable {int(torch.isinf(unit).flatten().nonzero()[0])}: their differences "
+            "overflow. Divide them, or take their logarithms."
+        )
+    unit = torch.where((unit > 1e100) | ((unit < 1e-100) & (unit > 0)), unit, 1.0)
+    d, count = d / unit, known.sum(0).clamp(min=1)
+    mean = d.sum(0) / count
+    scale = (torch.where(known, (d - mean) ** 2, 0.0).sum(0) / count).sqrt() * unit
+    return first[0] + mean * unit, torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def vector(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Module]]:
+    """The chart of numbers alone: what never varies is left out; standardised where the coordinates ask for it, or their size does."""
+    steps: list[nn.Module] = []
+    if coordinates != "features" and 2 < len(x) < SAMPLE and bool((x[1:] == x[:1]).all()):
+        raise BadData(
+            f"None of the {space.size} variables varies in {len(x)} rows: there is no density to learn. Pass data of which something varies."
+        )
+    if coordinates != "features":
+        warn(space, x)
+    if space.fixed:
+        narrow = Narrow(space.size, space.fixed)
+        keep = narrow.keep.tolist()
+        space = replace(
+            space, shape=(len(keep),), names=tuple(space.names[j] for j in keep) if space.names else (), fixed=()
+        )
+        steps, x = [narrow], x.index_select(1, narrow.keep)
+    if coordinates == "continuous" and len(x) < 2:
+        raise BadData(
+            f"x has {len(x)} examples (n_samples={len(x)}). Two at least are needed, for there to be a variance."
+        )
+    if coordinates in ("natural", "continuous", "features"):
+        return space, [*steps, Standardise(*moments(x.double()))]
+    if space.far:
+        return space, [*steps, Standardise(*moments_of_far(x.double()))]
+    return space, [*steps, Within()]
+
+
+def moments_of_far(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale of the variables that are far out; 0 and 1 of the others."""
+    known = torch.nan_to_num(x, nan=torch.inf).amin(0), torch.nan_to_num(x, nan=-torch.inf).amax(0)
+    out = torch.from_numpy(far(*(end.cpu().numpy() for end in known))).to(x.device)
+    mean, scale = moments(x)
+    return torch.where(out, mean, 0.0), torch.where(out, scale, 1.0)
 
 
 def table(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Module]]:
     """The chart of mixed columns, and the columns in its coordinates."""
+    if coordinates != "features":
+        warn(space, x)
     codes = torch.tensor([c.discrete for c in space.columns])
     whole = torch.tensor([c.discrete or c.step > 0 for c in space.columns])
     mean, scale = moments(x)
     if coordinates in ("natural", "features", "codes"):
         mean, scale = torch.where(codes, 0.0, mean), torch.where(codes, 1.0, scale)
         if coordinates == "codes":
-            return space, []
+            out = torch.tensor([c.kind == "number" for c in space.columns])
+            if not space.far or not bool(out.any()):
+                return space, []
+            mean, scale = (torch.where(out, of, other) for of, other in zip(moments_of_far(x), (0.0, 1.0), strict=True))
         steps: list[nn.Module] = [Standardise(mean, scale, ~whole)]
         moved = space.moved(
             tuple(
@@ -271,15 +380,32 @@ def table(space: Space, coordinates: str, x: Tensor) -> tuple[Space, list[nn.Mod
                 for c, m, s in zip(space.columns, mean.tolist(), scale.tolist(), strict=True)
             )
         )
-        if coordinates == "natural":
+        if coordinates in ("natural", "codes"):
             return moved, steps
         features = OneHot([c.size if c.discrete else -int(c.missing) for c in space.columns])
         # The columns go along, so that a generator knows which features are the blocks of one code.
         return Space("real", (sum(features.widths),), columns=moved.columns), [*steps, features]
-    real = Space("real", space.shape, names=space.names)
-    dequantised: list[nn.Module] = [Dequantise(0, whole)] if bool(whole.any()) else []
+    return continuous(space, coordinates, x, whole)
+
+
+def continuous(space: Space, coordinates: str, x: Tensor, whole: Tensor) -> tuple[Space, list[nn.Module]]:
+    """Columns as numbers with a density: codes and whole numbers plus noise, but for a code that never varies, which is left out."""
+    still = tuple((j, 0.0) for j, c in enumerate(space.columns) if c.discrete and c.size == 1)
+    steps: list[nn.Module] = []
+    names = space.names
+    if 0 < len(still) < space.size:
+        narrow = Narrow(space.size, still)
+        steps, x, whole = [narrow], x.index_select(1, narrow.keep), whole[narrow.keep]
+        names = tuple(names[j] for j in narrow.keep.tolist())
+    real = Space("real", (len(names),), names=names)
+    if bool(whole.any()):
+        steps.append(Dequantise(0, whole))
     if coordinates == "plain":
-        return real, dequantised
+        return real, [*steps, Standardise(*moments_of_far(x + 0.5 * whole)) if space.far else Within()]
+    if len(x) < 2:
+        raise BadData(
+            f"x has {len(x)} examples (n_samples={len(x)}). Two at least are needed, for there to be a variance."
+        )
     mean, scale = moments(x + 0.5 * whole)
     # The sum of a uniform and a code that never varies still varies.
-    return real, [*dequantised, Standardise(mean, (scale**2 + whole / 12.0).sqrt())]
+    return real, [*steps, Standardise(mean, torch.where(whole, (scale**2 + 1 / 12.0).sqrt(), scale))]

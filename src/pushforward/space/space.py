@@ -11,7 +11,7 @@ kinds
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import prod
 from typing import Any
 
@@ -19,9 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BadData, BadType, did_you_mean
+from ..errors import BadData, did_you_mean
 from . import columns as col
 from .columns import Column
+from .degenerate import constants, far, far_out
+from .described import check_space, restored
+from .raw import arrange, as_array, check_finite, fitting, gaps, guess
 
 KINDS = ("real", "binary", "levels", "tokens", "table")
 
@@ -45,6 +48,12 @@ class Space:
     layout: str = "flat"  # of an image that came in: flat, hw, hwc, chw
     alphabet: tuple[str, ...] = ()  # the symbol of each token; empty for bytes
     end: int = -1  # the token that ends an example of variable length; -1: all have length T
+    fixed: tuple[
+        tuple[int, Any], ...
+    ] = ()  # (variable, value) of those of a vector of numbers that never vary: no density counts them
+    far: bool = (
+        False  # some numbers are too large, too small or too close for their size to be computed with as they are
+    )
 
     @property
     def size(self) -> int:
@@ -83,17 +92,28 @@ class Space:
         kind, levels = (kind, levels) if kind else guess(x)
         if kind == "levels" and not levels:
             levels = int(x.max()) + 1
-        if kind == "real" and x.ndim == 2 and not isinstance(raw, np.memmap) and (gone := gaps(x)).any():
-            return cls.of_gaps(gone, form, str(x.dtype))
+        fixed: tuple[tuple[int, Any], ...] = ()
+        out = False
+        if kind == "real" and x.ndim == 2:
+            if not isinstance(raw, np.memmap) and (gone := gaps(x)).any():
+                return cls.of_gaps(gone, form, x)
+            fixed = () if isinstance(raw, np.memmap) else constants(x)
+            out = far_out(x)
         shape, layout = arrange(x.shape[1:])
-        return cls(kind, shape, levels, form=form, dtype=str(x.dtype), layout=layout)
+        return cls(kind, shape, levels, form=form, dtype=str(x.dtype), layout=layout, fixed=fixed, far=out)
 
     @classmethod
-    def of_gaps(cls, gone: np.ndarray, form: str, dtype: str) -> Space:
+    def of_gaps(cls, gone: np.ndarray, form: str, x: np.ndarray) -> Space:
         """Of an array of numbers with missing cells in some columns: a table of numbers, given back as an array."""
         names = tuple(f"x{j}" for j in range(len(gone)))
-        columns = tuple(Column(name, "number", missing=bool(some)) for name, some in zip(names, gone, strict=True))
-        return cls("table", (len(names),), names=names, columns=columns, form=form, dtype=dtype)
+        columns = []
+        for j, (name, some) in enumerate(zip(names, gone, strict=True)):
+            known = x[~np.isnan(x[:, j]), j] if some else x[:, j]
+            # None or one value: no density to learn.
+            same = form == "array" and len(x) > 1 and bool((known[1:] == known[:1]).all())
+            kind = "number" if not same else "ordinal" if len(known) else "category"
+            columns.append(Column(name, kind, categories=tuple(float(v) for v in known[:same]), missing=bool(some)))
+        return cls("table", (len(names),), names=names, columns=tuple(columns), form=form, dtype=str(x.dtype))
 
     @classmethod
     def of_frame(cls, frame: Any) -> Space:
@@ -107,13 +127,15 @@ class Space:
                 f"Column {next(n for n in names if names.count(n) > 1)!r} stands twice in the table. Rename one."
             )
         columns = tuple(col.infer(name, frame.iloc[:, i]) for i, name in enumerate(names))
+        ends = np.array([(c.low, c.high) for c in columns if not c.discrete and np.isfinite(c.low)]).reshape(-1, 2)
+        out = bool(far(ends[:, 0], ends[:, 1]).any())
         if all(
             c.kind in ("number", "integer", "ordinal", "boolean") and not c.missing and c.dtype == "float64"
             for c in columns
         ) and not any(len(c.categories) == 1 for c in columns):  # a constant is a category, and comes back as it was
             # A table of floats alone is a vector: whole or repeated values in it are measurements, not categories.
-            return cls("real", (len(names),), names=tuple(names), form="frame", dtype="float64")
-        return cls("table", (len(names),), names=tuple(names), columns=columns, form="frame", dtype="float64")
+            return cls("real", (len(names),), names=tuple(names), form="frame", dtype="float64", far=out)
+        return cls("table", (len(names),), names=tuple(names), columns=columns, form="frame", dtype="float64", far=out)
 
     @classmethod
     def of_text(cls, lines: Sequence[str]) -> Space:
@@ -138,7 +160,7 @@ class Space:
         x = raw if isinstance(raw, Tensor) else torch.as_tensor(as_array(raw))
         x = self.settle(x)
         if self.kind == "real":
-            check_finite(x, missing)
+            check_finite(x, missing, names=self.names)
             return x
         return self.check_codes(x, missing)
 
@@ -197,7 +219,25 @@ class Space:
                 "Drop those rows or columns, or fit a model that takes gaps, such as GaussianMixture, MADE or VAE."
             )
 
-    def read_frame(self, raw: Any, missing: bool = False) -> Tensor:
+    def read_loosely(self, raw: Any) -> tuple[Tensor, np.ndarray]:
+        """Rows that need not lie in this space -> (tensor, outside), where `outside` (n, D) marks the cells that it has no place for: a category
+        that was not seen at fit, what is no number, a missing or infinite one. The tensor has a value of the space in their place, so a row with a
+        mark has probability 0 whatever a model says of that value."""
+        if self.kind == "table" and not isinstance(raw, Tensor):
+            outside = np.zeros((len(raw), self.size), dtype=bool)
+            return self.read_frame(raw, outside=outside), outside
+        if self.kind == "real":
+            x = raw[list(self.names)].to_numpy(dtype=np.float64) if is_frame(raw) and self.names else raw
+            x = self.settle(x.clone() if isinstance(x, Tensor) else torch.tensor(as_array(x)))
+            wrong = ~torch.isfinite(x) if x.is_floating_point() else torch.zeros_like(x, dtype=torch.bool)
+            for j, value in self.fixed:
+                wrong[:, j] |= x[:, j] != value
+                x[:, j] = value
+            return x.masked_fill(wrong & ~torch.isfinite(x), 0) if x.is_floating_point() else x, wrong.numpy()
+        x = self.read(raw)
+        return x, np.zeros(tuple(x.shape), dtype=bool)
+
+    def read_frame(self, raw: Any, missing: bool = False, outside: np.ndarray | None = None) -> Tensor:
         import pandas as pd
 
         if not is_frame(raw):
@@ -217,10 +257,14 @@ class Space:
             return self.read(
                 (raw[list(self.names)] if self.names else raw).to_numpy(dtype=np.float64, copy=True), missing
             )
-        table = np.stack([col.read(c, raw.iloc[:, have.index(c.name)].reset_index(drop=True)) for c in self.columns], 1)
+        marks: list[Any] = [None] * self.size if outside is None else list(outside.T)
+        cells = (raw.iloc[:, have.index(c.name)].reset_index(drop=True) for c in self.columns)
+        table = np.stack([col.read(c, part, mark) for c, part, mark in zip(self.columns, cells, marks, strict=True)], 1)
         for j, c in enumerate(self.columns):
             gone = np.isnan(table[:, j])
-            if gone.any() and not c.missing and not missing:
+            if gone.any() and not c.missing and outside is not None:
+                outside[gone, j], table[gone, j] = True, 0.0 if c.discrete or not np.isfinite(c.low) else c.low
+            elif gone.any() and not c.missing and not missing:
                 raise BadData(
                     f"Column {c.name!r} has {int(gone.sum())} missing cells (first in row {int(np.flatnonzero(gone)[0])}); it had none at fit. "
                     "Fill them with complete(), or fit on data that have missing cells there."
@@ -282,10 +326,11 @@ class Space:
         if self.kind == "table":
             import pandas as pd
 
-            if self.form != "frame":
-                return x if self.form == "tensor" else x.numpy().astype(self.dtype)
-            parts = {c.name: col.restore(c, x[:, j].double().numpy()) for j, c in enumerate(self.columns)}
-            return pd.DataFrame(parts)
+            if self.form == "tensor":
+                return x
+            parts = {c.name: restored(c, x[:, j].double().numpy()) for j, c in enumerate(self.columns)}
+            frame = pd.DataFrame(parts)
+            return frame if self.form == "frame" else frame.to_numpy(dtype=self.dtype, na_value=np.nan)
         if self.form == "text":
             return [self.text(row) for row in x.tolist()]
         if self.layout == "hw":
@@ -294,7 +339,9 @@ class Space:
             x = x.permute(0, 2, 3, 1)
         if self.form == "tensor":
             return x if self.kind == "real" else x.to(getattr(torch, self.dtype.removeprefix("torch.")))
-        array = x.numpy().astype(self.dtype)
+        array = fitting(x.numpy(), np.dtype(self.dtype))
+        for j, value in self.fixed:
+            array[:, j] = value
         if self.form == "frame":
             import pandas as pd
 
@@ -310,13 +357,18 @@ class Space:
     def to_json(self) -> dict:
         card = {k: v for k, v in asdict(self).items() if k not in ("columns", "shape") and v != getattr(Space, k, None)}
         card |= {"shape": list(self.shape)}
+        if self.fixed:
+            card["fixed"] = [list(pair) for pair in self.fixed]
         if self.columns:
             card["columns"] = [c.to_json() for c in self.columns]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in card.items()}
 
     @classmethod
     def from_json(cls, card: dict) -> Space:
-        tuples = {k: tuple(card[k]) for k in ("shape", "names", "alphabet") if k in card}
+        """The space of a card, which may have been made by anybody: a wrong description is a BadFile."""
+        check_space(card, tuple(field.name for field in fields(cls)))
+        tuples: dict[str, Any] = {k: tuple(card[k]) for k in ("shape", "names", "alphabet") if k in card}
+        tuples |= {"fixed": tuple(tuple(pair) for pair in card["fixed"])} if "fixed" in card else {}
         return cls(**{**card, **tuples, "columns": tuple(Column.from_json(c) for c in card.get("columns", ()))})
 
     def moved(self, columns: tuple[Column, ...]) -> Space:
@@ -329,76 +381,3 @@ def is_frame(raw: Any) -> bool:
 
 def is_text(raw: Any) -> bool:
     return isinstance(raw, list | tuple) and len(raw) > 0 and all(isinstance(line, str) for line in raw)
-
-
-def as_array(raw: Any) -> np.ndarray:
-    """Anything array-like -> a numeric array of at least two axes, or an error that says what is wrong with it."""
-    if hasattr(raw, "toarray") and hasattr(raw, "nnz"):
-        raise BadData("x is a sparse matrix; dense arrays are awaited. Call x.toarray().")
-    x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
-    if x.dtype.kind == "c":
-        raise BadData(
-            "Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns."
-        )
-    if x.dtype.kind not in "fiub":
-        try:
-            x = x.astype(np.float64)
-        except (TypeError, ValueError) as problem:
-            kind = BadType if isinstance(problem, TypeError) else BadData
-            raise kind(
-                f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame."
-            ) from problem
-    if x.ndim < 2:
-        raise BadData(
-            f"Expected 2D array, got {x.ndim}D array of shape {x.shape} instead. Reshape your data: x.reshape(-1, 1) for one variable."
-        )
-    if 0 in x.shape:
-        raise BadData(
-            f"x has shape {x.shape}: 0 sample(s) or 0 feature(s) (shape={x.shape}) while a minimum of 1 is required."
-        )
-    return x
-
-
-def gaps(x: np.ndarray) -> np.ndarray:
-    """Which columns of numbers have missing cells."""
-    if x.dtype.kind != "f" or not np.isnan(
-        torch.as_tensor(x).sum()
-    ):  # one NaN and the sum is NaN; so it may be with infinities
-        return np.zeros(x.shape[1], dtype=bool)
-    return np.isnan(x).any(0)
-
-
-def guess(x: np.ndarray) -> tuple[str, int]:
-    """The kind of an array from its type: floats are real, bits binary, small whole numbers levels."""
-    if x.dtype.kind == "f":
-        return "real", 0
-    if x.dtype.kind == "b" or (x.min() >= 0 and x.max() <= 1):
-        return "binary", 2
-    if x.dtype == np.uint8 and x.ndim > 2:
-        return "levels", 256
-    if x.dtype == np.uint16 and x.ndim > 2:
-        return "levels", 65536
-    return ("levels", int(x.max()) + 1) if x.min() >= 0 and x.max() < 256 else ("real", 0)
-
-
-def arrange(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
-    """The shape in our order, channels first, and the layout that came in."""
-    if len(shape) == 2:
-        return (1, *shape), "hw"
-    if len(shape) == 3:
-        if shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
-            return (shape[2], shape[0], shape[1]), "hwc"
-        return tuple(shape), "chw"
-    return tuple(shape), "flat"
-
-
-def check_finite(x: Tensor, missing: bool) -> None:
-    if not x.is_floating_point() or (not missing and bool(torch.isfinite(x.sum()))):
-        return  # one NaN or infinity and the sum is not finite: no array of booleans is needed to see that
-    wrong = torch.isinf(x) if missing else ~torch.isfinite(x)
-    if bool(wrong.any()):
-        first = tuple(int(i) for i in wrong.nonzero()[0])
-        raise BadData(
-            f"x contains NaN or infinity: {int(wrong.sum())} of {x.numel()} values, the first in row {first[0]}, position {first[1:]}. "
-            "Remove those rows, or fill them (complete() of a fitted model fills NaN)."
-        )

@@ -122,10 +122,10 @@ def test_it_comes_back_from_a_folder(tmp_path):
     )
 
 
-def test_a_constant_number_has_a_bin_of_width_one_as_in_numpy():
+def test_a_constant_number_has_no_part_in_the_density():
     x = np.column_stack([X[:, 0], np.full(500, 7.0)])
-    density, edges = np.histogramdd(x, bins=4, density=True)
-    cell = np.clip(np.searchsorted(edges[0], x[:, 0], side="right") - 1, 0, 3)
+    density, edges = np.histogram(x[:, 0], bins=4, density=True)
+    cell = np.clip(np.searchsorted(edges, x[:, 0], side="right") - 1, 0, 3)
     model = pf.Histogram(bins=4).fit(x)
-    assert np.allclose(np.exp(model.log_prob(x)), density[cell, 2], rtol=1e-12)
-    assert np.abs(model.sample(50, seed=0)[:, 1] - 7).max() <= 0.5
+    assert np.allclose(np.exp(model.log_prob(x)), density[cell], rtol=1e-12)
+    assert (model.sample(50, seed=0)[:, 1] == 7).all()

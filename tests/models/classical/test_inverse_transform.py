@@ -104,4 +104,4 @@ def test_what_is_no_law_is_said():
     with pytest.raises(BadData, match="missing in 1 of 1 columns"):
         InverseTransform().fit(pd.DataFrame({"a": [0.5, np.nan, 2.5]}))
     with pytest.raises(Usage, match="Did you mean 'smooth'"):
-        InverseTransform(law="smoothed").fit(np.zeros((3, 1)))
+        InverseTransform(law="smoothed").fit(np.arange(3.0)[:, None])

@@ -113,10 +113,7 @@ def test_constant_columns():
     x = np.column_stack([RNG.normal(size=50), np.full(50, 3.0)])
     model = PCA(latent=2).fit(x, quiet=True)
     assert np.isfinite(model.log_prob(x)).all()
-    assert abs(model.sample(100, seed=0)[:, 1] - 3).max() < 1e-3
-    flat = PCA(latent=1).fit(np.full((5, 3), 7.0), quiet=True)
-    assert np.isfinite(flat.log_prob(np.full((5, 3), 7.0))).all()
-    np.testing.assert_allclose(flat.sample(5, seed=0), 7.0, atol=0.01)
+    assert (model.sample(100, seed=0)[:, 1] == 3).all()
 
 
 def test_what_it_cannot_learn_from_is_said():

@@ -81,7 +81,8 @@ class Categorical(Head):
 
     def icdf(self, u: Tensor, p: Tensor) -> Tensor:
         u = under_one(u, p).unsqueeze(-1).contiguous()
-        return torch.searchsorted(self.cumulative(p), u, right=True).squeeze(-1).to(p.dtype)
+        found = torch.searchsorted(self.cumulative(p), u, right=True).squeeze(-1)
+        return found.clamp(max=self.levels - 1).to(p.dtype)  # of weights that are not finite no sum reaches u
 
     def mean(self, p: Tensor) -> Tensor:
         return log_shares(p).exp() @ torch.arange(self.levels, dtype=p.dtype, device=p.device)

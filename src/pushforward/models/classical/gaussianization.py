@@ -71,9 +71,9 @@ class Gaussianization(Classical):
 
     def solve(self, x, given=None):
         y = x.flatten(1)
-        if len(y) < 2:
+        if len(y) < 3:
             raise BadData(
-                f"x has {len(y)} examples (n_samples={len(y)}). Two at least are needed, for there to be a variance."
+                f"x has {len(y)} examples (n_samples={len(y)}). Three at least are needed, for there to be quantiles."
             )
         alone = float(Marginals.of(y, self.bins).log_prob(y).sum(1).mean())
         found, nats = self.climb(y)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 
 from ...abilities import ABILITIES
@@ -145,7 +144,7 @@ def columns(case: Case) -> list[dict[str, Any]]:
     if space.kind == "table":
         gone = gaps(case).float().mean(0).tolist()
         for j, c in enumerate(space.columns):
-            out.append({"column": c.name, "kind": c.kind, "holds": holds(c), "missing": f"{100 * gone[j]:.3g} %"})
+            out.append({"column": c.name, "kind": c.kind, "holds": c.holds, "missing": f"{100 * gone[j]:.3g} %"})
     elif space.kind == "real" and len(space.shape) == 1:
         x = case.x.double()
         for name, v in zip(case.labels, x.T, strict=True):
@@ -159,17 +158,6 @@ def columns(case: Case) -> list[dict[str, Any]]:
                 }
             )
     return out
-
-
-def holds(column: Any) -> str:
-    """What a column of a table may hold, in a few words."""
-    if column.discrete:
-        few = ", ".join(str(c)[:24] for c in column.categories[:4])
-        return f"{len(column.categories)} values: {few}{', …' if len(column.categories) > 4 else ''}"
-    if column.kind == "date":
-        low, high = (str(np.datetime64(int(v), column.unit or "D"))[:10] for v in (column.low, column.high))
-        return f"{low} … {high}"
-    return f"{column.low:g} … {column.high:g}"
 
 
 def model(case: Case, sheet: page.Page) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def plotted(case: Case, x: Tensor) -> np.ndarray:
     values = x.flatten(1).double().numpy().copy()
     for j, c in enumerate(case.space.columns):
         if c.kind == "date":
-            values[:, j] = 1970 + values[:, j] * UNITS[c.unit] / (UNITS["D"] * 365.2425)
+            values[:, j] = 1970 + (values[:, j] + c.base) * UNITS[c.unit] / (UNITS["D"] * 365.2425)
     return values
 
 

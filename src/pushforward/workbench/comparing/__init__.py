@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data import Examples, load
+from ...data import Examples, load, singular
 from ...engine import Recipe
+from ...engine.locks import hold
 from ...errors import BadData, Usage
 from ...report.rows import copies
 from .cells import Cell, found, keep, plain, run
@@ -98,7 +99,8 @@ def line(place: int, one: Stand, best: Stand | None) -> dict[str, Any]:
         "model": one.name,
         "nats": one.nats if one.kind else None,
         "±": one.stderr if one.kind else None,
-        "kind": one.kind or ("no likelihood" if one.done else "not done"),
+        "kind": one.kind
+        or ("no likelihood" if one.done and not one.limitless else "no limit" if one.done else "not done"),
         "behind the best": behind[0],
         "± ": behind[1],
         **{name: value if value == value else None for name, (value, _) in said.items()},
@@ -142,10 +144,12 @@ def compare(
     facts |= {"time": seconds, "models": [one.name for one in entrants], "seed": seed}
     place = Path(tempfile.mkdtemp(prefix="pushforward-compare-")) if out is None else beside(Path(out))
     try:
-        begin(place, facts | {"seeds": seeds, "entrants": [asdict(one) for one in entrants]}, train, test, overwrite)
-        say(f"{len(entrants)} models, about {seconds:.0f} s.")
-        play(place, entrants, seconds - (clock.monotonic() - began), seed, seeds, workers, say)
-        stands = ranked([stand(place, one) for one in entrants])
+        with hold(place):
+            plan = facts | {"seeds": seeds, "entrants": [asdict(one) for one in entrants]}
+            begin(place, plan, train, test, overwrite)
+            say(f"{len(entrants)} models, about {seconds:.0f} s.")
+            play(place, entrants, seconds - (clock.monotonic() - began), seed, seeds, workers, say)
+        stands = ranked([stand(place, one, bool(facts["singular"])) for one in entrants])
     finally:
         if out is None:
             shutil.rmtree(place, ignore_errors=True)
@@ -181,10 +185,17 @@ def facts_of(examples: Examples, train: Examples, test: Examples) -> dict[str, A
         )
     if len(test) < 200:
         said.append(f"There are only {len(test)} test rows: small differences cannot be seen.")
+    groups = singular(train)
+    for group in groups[:3]:
+        names = ", ".join(group[:6]) + (", …" if len(group) > 6 else "")
+        said.append(
+            f"The columns {names} determine one another: a model that sees it finds rows as likely as it resolves them, without limit. "
+            "Leave one of them out, and likelihoods compare."
+        )
     kept = [part for side in (train, test) for part in (side.x, side.given) if part is not None]
     digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in kept)).hexdigest()[:16]
     return {"data": examples.name, "space": str(examples.space), "measure": examples.space.measure, "rows": len(examples), "train": len(train),
-            "test": len(test), "judged": min(len(test), JUDGED), "warnings": said, "digest": digest}  # fmt: skip
+            "test": len(test), "judged": min(len(test), JUDGED), "warnings": said, "singular": [list(group) for group in groups], "digest": digest}  # fmt: skip
 
 
 def beside(out: Path) -> Path:
@@ -287,7 +298,7 @@ def crew(workers: int) -> tuple[int, int]:
     return workers, max(1, min(cores // workers, most))
 
 
-def stand(place: Path, entrant: Entrant) -> Stand:
+def stand(place: Path, entrant: Entrant, limitless: bool = False) -> Stand:
     """What the seeds of an entrant left."""
     names = sorted(
         path.name
@@ -295,4 +306,5 @@ def stand(place: Path, entrant: Entrant) -> Stand:
         if path.suffix != ".pf" and (path / "facts.json").is_file()
     )
     left = [one for name in names if (one := found(place, name)) is not None and one[0]["name"] == entrant.name]
-    return Stand(entrant, [facts for facts, _ in left], [rows["nats"] for _, rows in left if "nats" in rows])
+    rows = [rows["nats"] for _, rows in left if "nats" in rows and not limitless]
+    return Stand(entrant, [facts for facts, _ in left], rows, limitless)

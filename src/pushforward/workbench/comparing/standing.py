@@ -27,6 +27,7 @@ class Stand:
     entrant: Entrant
     cells: list[dict[str, Any]]
     rows: list[np.ndarray] = field(default_factory=list)  # nats of the test rows, an array a seed
+    limitless: bool = False  # whether a density of these data has no limit, so that likelihoods do not compare
 
     @property
     def name(self) -> str:
@@ -42,7 +43,9 @@ class Stand:
 
     @property
     def kind(self) -> str:
-        """exact, lower bound …; "" where there is no likelihood."""
+        """exact, lower bound …; "" where there is no likelihood that compares."""
+        if self.limitless:
+            return ""
         return next((cell["likelihood"]["kind"] for cell in self.done if cell.get("likelihood")), "")
 
     @property

@@ -18,11 +18,12 @@ def verdict(stands: list[Stand]) -> list[str]:
 def likelihoods(stands: list[Stand]) -> list[str]:
     group = top(stands)
     if not group:
-        return (
-            ["No model here can say how likely a row is, so they are compared by their samples alone."]
-            if any(s.done for s in stands)
-            else []
+        why = (
+            "A density of these data has no limit"
+            if stands and stands[0].limitless
+            else "No model here can say how likely a row is"
         )
+        return [f"{why}, so they are compared by their samples alone."] if any(s.done for s in stands) else []
     best, margins = (
         group[0],
         [one for one in ranked(stands) if one.entrant.baseline == "marginals" and one.values is not None],

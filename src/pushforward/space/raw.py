@@ -1,0 +1,97 @@
+"""Arrays as they come: which numbers they hold, of what kind they look, how their axes lie, and numbers back in a type that came in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BadData, BadType
+
+
+def as_array(raw: Any) -> np.ndarray:
+    """Anything array-like -> a numeric array of at least two axes, or an error that says what is wrong with it."""
+    if hasattr(raw, "toarray") and hasattr(raw, "nnz"):
+        raise BadData("x is a sparse matrix; dense arrays are awaited. Call x.toarray().")
+    x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
+    if x.dtype.kind == "c":
+        raise BadData(
+            "Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns."
+        )
+    if x.dtype.kind not in "fiub":
+        try:
+            x = x.astype(np.float64)
+        except (TypeError, ValueError) as problem:
+            kind = BadType if isinstance(problem, TypeError) else BadData
+            raise kind(
+                f"x holds values that are not numbers ({problem}). For mixed columns pass a DataFrame."
+            ) from problem
+    if x.ndim < 2:
+        raise BadData(
+            f"Expected 2D array, got {x.ndim}D array of shape {x.shape} instead. Reshape your data: x.reshape(-1, 1) for one variable."
+        )
+    if 0 in x.shape:
+        raise BadData(
+            f"x has shape {x.shape}: 0 sample(s) or 0 feature(s) (shape={x.shape}) while a minimum of 1 is required."
+        )
+    return x
+
+
+def gaps(x: np.ndarray) -> np.ndarray:
+    """Which columns of numbers have missing cells."""
+    if x.dtype.kind != "f" or not np.isnan(
+        torch.as_tensor(x).sum()
+    ):  # one NaN and the sum is NaN; so it may be with infinities
+        return np.zeros(x.shape[1], dtype=bool)
+    return np.isnan(x).any(0)
+
+
+def guess(x: np.ndarray) -> tuple[str, int]:
+    """The kind of an array from its type: floats are real, bits binary, small whole numbers levels."""
+    if x.dtype.kind == "f":
+        return "real", 0
+    if x.dtype.kind == "b" or (x.min() >= 0 and x.max() <= 1):
+        return "binary", 2
+    if x.dtype == np.uint8 and x.ndim > 2:
+        return "levels", 256
+    if x.dtype == np.uint16 and x.ndim > 2:
+        return "levels", 65536
+    return ("levels", int(x.max()) + 1) if x.min() >= 0 and x.max() < 256 else ("real", 0)
+
+
+def arrange(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
+    """The shape in our order, channels first, and the layout that came in."""
+    if len(shape) == 2:
+        return (1, *shape), "hw"
+    if len(shape) == 3:
+        if shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+            return (shape[2], shape[0], shape[1]), "hwc"
+        return tuple(shape), "chw"
+    return tuple(shape), "flat"
+
+
+def fitting(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Numbers as another type: whole where it is one of whole numbers, and never beyond its ends."""
+    if dtype.kind in "iu" and x.dtype.kind == "f":
+        ends = np.iinfo(dtype)
+        # The largest float64 below 2^63 is 2^63 - 1024; the end itself would round up and wrap.
+        top = float(ends.max) if float(ends.max) <= ends.max else np.nextafter(float(ends.max), 0.0)
+        return np.rint(x.astype(np.float64)).clip(float(ends.min), top).astype(dtype)
+    if dtype == np.float16:
+        return x.clip(-65504.0, 65504.0).astype(dtype)
+    return x.astype(dtype)
+
+
+def check_finite(x: Tensor, missing: bool, names: tuple[str, ...] = ()) -> None:
+    if not x.is_floating_point() or (not missing and bool(torch.isfinite(x.sum()))):
+        return  # one NaN or infinity and the sum is not finite: no array of booleans is needed to see that
+    wrong = torch.isinf(x) if missing else ~torch.isfinite(x)
+    if bool(wrong.any()):
+        first = tuple(int(i) for i in wrong.nonzero()[0])
+        where = f"column {names[first[1]]!r}" if names and len(first) == 2 else f"position {first[1:]}"
+        raise BadData(
+            f"x contains NaN or infinity: {int(wrong.sum())} of {x.numel()} values, the first in row {first[0]}, {where}. "
+            "Remove those rows, or fill them (complete() of a fitted model fills NaN)."
+        )
