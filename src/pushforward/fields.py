@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from numbers import Integral
 from typing import Any, ClassVar, dataclass_transform
 
 from torch import nn
@@ -96,6 +97,10 @@ class Fields(nn.Module):
                 raise Usage(
                     f"{type(self).__name__}({name}={value!r}): a number is awaited, such as {getattr(type(self), name)!r}."
                 )
+            if kind is tuple and not alike(value, getattr(type(self), name)):
+                raise Usage(
+                    f"{type(self).__name__}({name}={value!r}): whole numbers are awaited, such as {getattr(type(self), name)!r}."
+                )
 
     def forget(self) -> None:
         """Leave nothing but the fields."""
@@ -145,6 +150,13 @@ class Fields(nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.changed().items())})"
+
+
+def alike(value: Any, default: tuple) -> bool:
+    """Whether a value may stand for a tuple of whole numbers; of other tuples the system itself knows what they may hold."""
+    if not default or not all(type(one) is int for one in default):
+        return True
+    return isinstance(value, tuple | list) and all(isinstance(n, Integral) and not isinstance(n, bool) for n in value)
 
 
 def same(a: Any, b: Any) -> bool:

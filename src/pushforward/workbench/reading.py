@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data import load
 from ..data.load import FORMATS, SETS, format_of, named
+from ..data.stores import Tensors
 from ..errors import BadData, BadFile, Usage, did_you_mean
 
 WORDS = (
@@ -66,35 +67,44 @@ def value(key: str, text: str) -> Any:
 def remembered(model: Any) -> dict[str, Any]:
     """How the data of a saved model were read: what was said at fit holds until something else is said."""
     try:
-        return {
-            key: tuple(v) if isinstance(v, list) else v
-            for key, v in json.loads(model.outcome_.get("read", "{}")).items()
-        }
-    except ValueError as problem:
+        said = json.loads(model.outcome_.get("read", "{}"))
+        return {key: tuple(v) if isinstance(v, list) else v for key, v in said.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as problem:
         raise BadFile(
             f"The card of this {type(model).__name__} does not say how its data were read: {problem}."
         ) from problem
+
+
+def examples(model: Any, source: str, said: dict[str, Any], given: Sequence[str] = (), **more: Any) -> tuple[Any, Any]:
+    """(Examples, what is given beside them) from a file, folder or built-in set, read as the data of `model` were."""
+    said = remembered(model) | said
+    names = said.pop("given", None)
+    if model._given is None or given:
+        names = None
+    if kind_of(source, said) == "text" and model.space.kind == "tokens":
+        said = (more or ({"lines": True} if model.space.end >= 0 else {"length": model.space.shape[0]})) | said
+    found = load(source, given=names, **said)
+    told = found.given is not None if isinstance(found.store, Tensors) else found.given_space is not None
+    return found, None if told else condition(model, given)
 
 
 def raw(
     model: Any, source: str, said: dict[str, Any], given: Sequence[str] = (), holes: bool = False
 ) -> tuple[Any, Any]:
     """(x, given) from a file, folder or built-in set, of the kind that `model` was fitted on. `holes` allows missing values."""
-    said = remembered(model) | said
-    names = said.pop("given", None)
-    if model._given is None or given:
-        names = None
-    kind = "" if source in SETS else format_of(Path(source).expanduser(), said.get("format"))
-    if holes and kind in ("npy", "npz"):
+    all_said = remembered(model) | said
+    if holes and (kind := kind_of(source, all_said)) in ("npy", "npz"):
         # Examples have no gaps, so an array with gaps is read as it is.
-        return array(Path(source), kind, said), condition(model, given)
-    if kind == "text" and model.space.kind == "tokens":
-        said = ({"lines": True} if holes or model.space.end >= 0 else {"length": model.space.shape[0]}) | said
-    examples = load(source, given=names, **said)
-    x = examples.space.restore(examples.x)
-    if examples.given is None or examples.given_space is None:
-        return x, condition(model, given)
-    return x, examples.given_space.restore(examples.given)
+        return array(Path(source), kind, all_said), condition(model, given)
+    found, told = examples(model, source, said, given, **({"lines": True} if holes else {}))
+    x, g = found.take(slice(None))
+    if g is None or found.given_space is None:
+        return found.space.restore(x), told
+    return found.space.restore(x), found.given_space.restore(g)
+
+
+def kind_of(source: str, said: dict[str, Any]) -> str:
+    return "" if source in SETS else format_of(Path(source).expanduser(), said.get("format"))
 
 
 def array(path: Path, kind: str, said: dict[str, Any]) -> np.ndarray:
@@ -179,4 +189,4 @@ def known_part(model: Any, what: str, n: int) -> np.ndarray | None:
     return mask
 
 
-__all__ = ["condition", "known_part", "options", "raw", "remembered"]
+__all__ = ["condition", "examples", "known_part", "options", "raw", "remembered"]

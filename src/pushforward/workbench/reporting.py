@@ -12,8 +12,8 @@ import torch
 
 from .. import catalogue, noise
 from ..data.examples import Examples
-from ..engine import Recipe
-from ..engine.files import MANIFEST, digest, read_json
+from ..engine import Recipe, safe
+from ..engine.files import MANIFEST, digest
 from ..errors import BadData, BadFile, Problem
 from ..report.rows import Rows, rows_of
 from ..report.story import Story, story
@@ -112,10 +112,13 @@ def baselines(model: Any, x: torch.Tensor | None, seed: int) -> dict[str, Any]:
 # ---- what a saved model does not carry along -----------------------------------------------------------------------------
 def remember(model: Any, folder: Path) -> dict[str, Any]:
     """The journal and the recipe of a saved model, put back on it; and the facts of its file."""
-    card = read_json(folder / "card.json")
+    card = safe.json_of(folder / "card.json", safe.content(folder / "card.json", safe.CARD))
     known = {field.name for field in fields(Recipe)}
-    if card.get("recipe"):
-        model._recipe = Recipe(**{name: value for name, value in card["recipe"].items() if name in known})
+    try:
+        if card.get("recipe"):
+            model._recipe = Recipe(**{name: value for name, value in card["recipe"].items() if name in known})
+    except (TypeError, AttributeError, ValueError) as problem:
+        raise BadFile(f"{folder / 'card.json'}: 'recipe' is not that of a training: {problem}.") from problem
     model.history_ = journal(folder / "journal.jsonl")
     return {
         "written": card.get("written"),
