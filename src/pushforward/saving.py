@@ -1,4 +1,7 @@
-"""A model as a folder NAME.pf: card.json, weights.safetensors, journal.jsonl, README.md, MANIFEST.sha256. No pickle, no code."""
+"""A model as a folder NAME.pf: card.json, weights.safetensors, journal.jsonl, README.md, MANIFEST.sha256. No pickle, no code.
+
+`claim` asks for a place, and touches nothing that stands there; `save` writes. Between the two a run holds the folder's lock by its journal.
+"""
 
 from __future__ import annotations
 
@@ -11,41 +14,64 @@ from typing import Any
 
 import torch
 
-from .engine.files import MANIFEST, mend, staged
+from .engine.files import BEFORE, MANIFEST, RUNS, make, mend, real, remove, staged, tidy, write_tensors
+from .engine.locks import WORDS, Word, hold
+from .engine.signals import Signals
 from .errors import BadFile, Usage
 
 FORMAT = 1
 
 
 def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
-    """A folder that may be written: new, or to be overwritten or resumed by the caller's word."""
+    """A folder that may be written: new, or to be overwritten or resumed by the caller's word.
+
+    Nothing of what stands there is touched: it stays until the new model is whole.
+    """
     folder = Path(path)
-    mend(folder)
-    if folder.exists() and not (overwrite or resume):
+    try:
+        with hold(folder) as lock:
+            mend(folder)
+            tidy(folder / "checkpoints")
+            check(folder, overwrite or resume)
+            make(folder)
+            found = WORDS.get(real(folder), Word())
+            WORDS[real(folder)] = Word(lock.said or found.said, overwrite and not resume and any(folder.iterdir()))
+    except OSError as problem:
+        raise BadFile(f"{folder} cannot be written: {problem.strerror or problem}. Name another place.") from problem
+    return folder
+
+
+def check(folder: Path, may: bool) -> None:
+    """Whether a folder is one that a model may be written to."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise Usage(f"{folder} is a file; a model is a folder. Name another place.")
+    if not may:
         raise Usage(
             f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another."
         )
-    if (
-        folder.is_dir()
-        and any(folder.iterdir())
-        and not any((folder / name).exists() for name in (MANIFEST, "checkpoints", "journal.jsonl"))
-    ):
+    if any(folder.iterdir()) and not any((folder / name).exists() for name in (MANIFEST, *RUNS, BEFORE)):
         raise Usage(
             f"{folder} is a folder with other things in it, not a model, and is left alone. Name another place."
         )
-    if (
-        folder.exists()
-        and overwrite
-        and not resume
-        and folder.is_dir()
-        and ((folder / MANIFEST).exists() or (folder / "checkpoints").exists())
-    ):
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        (folder / "journal.jsonl").unlink(missing_ok=True)
-    elif folder.exists() and not folder.is_dir():
-        raise Usage(f"{folder} is a file; a model is a folder. Name another place.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    for name in (*RUNS, BEFORE):
+        if (folder / name).is_symlink():
+            raise Usage(
+                f"{folder / name} is a link; a run writes inside its folder alone. Put what it names there itself."
+            )
+
+
+def discard(folder: Path) -> None:
+    """Remove what a run that came to nothing had begun, if no other run has the folder by now."""
+    if not folder.is_dir():
+        return
+    try:
+        with hold(folder):
+            if not ((folder / MANIFEST).exists() or any((folder / "checkpoints").glob("step-*"))):
+                remove(folder)
+    except (Usage, BadFile):
+        return  # it is another's, or cannot be changed: what the run came to is the thing to tell
 
 
 def card(model: Any) -> dict[str, Any]:
@@ -83,24 +109,22 @@ def version() -> str:
 
 
 def save(model: Any, folder: Path) -> Path:
-    """Write the folder whole or leave what stands there."""
-    from safetensors.torch import save_file
-
+    """Write the folder whole or leave what stands there. A signal is heard when it is written; a second Ctrl-C at once."""
     history = folder / "journal.jsonl"
     try:
-        with staged(folder) as stage:
-            described = card(model)
-            (stage / "card.json").write_text(json.dumps(described, indent=1))
-            save_file(
-                {name: t.detach().contiguous().cpu().clone() for name, t in model.state_dict().items()},
-                stage / "weights.safetensors",
-            )
-            if history.exists():
-                shutil.copy(history, stage / "journal.jsonl")
-            (stage / "README.md").write_text(readme(model, described))
+        with hold(folder), Signals() as signals:
+            anew = WORDS.pop(real(folder), Word()).anew
+            with staged(folder, anew) as stage:
+                described = card(model)
+                (stage / "card.json").write_text(json.dumps(described, indent=1))
+                write_tensors(stage / "weights.safetensors", model.state_dict())
+                if history.is_file() and not history.is_symlink() and not anew:
+                    shutil.copyfile(history, stage / "journal.jsonl")
+                (stage / "README.md").write_text(readme(model, described))
+        signals.follow()
     except OSError as problem:
         raise BadFile(
-            f"{folder} could not be written: {problem}. What stood there is as it was; the model is still in memory."
+            f"{folder} could not be written: {problem}. What stands there is whole, and the model is still in memory: save it again, or elsewhere."
         ) from problem
     return folder
 

@@ -1,6 +1,6 @@
 """The command line: `pushforward VERB …`. A thin face of the workbench: it parses words, prints, and turns problems into exit codes.
 
-    0 done   1 anything else   2 usage   3 bad file or data   4 diverged   130 interrupted (the model is saved)   143 terminated
+    0 done   1 anything else   2 usage   3 bad file or data   4 diverged   130 interrupted (the model is saved)   143 terminated (SIGTERM, SIGUSR1)
 
 Nothing heavy is imported before a verb runs, so that --help, --version and completion answer at once.
 """

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,46 +14,92 @@ import torch
 from torch import Tensor
 
 from ..errors import BadFile, Usage
-from .files import read_json, staged, verify
+from . import safe
+from .files import BEFORE, MANIFEST, read_json, staged, verify, write_tensors
+
+STEP = re.compile(r"step-(\d{9,})")
+STATE: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("step", "best_step", "waited", "failures", "parts", "passed_over", "world", "threads"), (int,)),
+    **dict.fromkeys(("slower", "spent"), (int, float)),
+    "best": (int, float, type(None)),
+}
+
+KEPT = {  # what an optimiser keeps for each weight
+    "Adam": {"step", "exp_avg", "exp_avg_sq"},
+    "AdamW": {"step", "exp_avg", "exp_avg_sq"},
+    "RMSprop": {"step", "square_avg"},
+    "SGD": {"momentum_buffer"},
+}
 
 
 def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any], last: int = 2) -> Path:
     """Write checkpoint `step` under `folder`, whole or not at all, and forget all but the `last` ones."""
-    from safetensors.torch import save_file
-
     place = folder / f"step-{step:09d}"
     with staged(place) as stage:
-        save_file(
-            {name: t.detach().contiguous().cpu().clone() for name, t in tensors.items()}, stage / "state.safetensors"
-        )
+        write_tensors(stage / "state.safetensors", tensors)
         (stage / "state.json").write_text(json.dumps(state))
-    for old in sorted(folder.glob("step-*"))[:-last]:
-        shutil.rmtree(old)
+    forget(folder, step, last)
     return place
+
+
+def places(folder: Path) -> list[tuple[int, Path]]:
+    """The checkpoints of a folder, by step."""
+    if not folder.is_dir():
+        return []
+    return sorted((int(found[1]), p) for p in folder.iterdir() if (found := STEP.fullmatch(p.name)))
+
+
+def forget(folder: Path, step: int, last: int = 2) -> None:
+    """Remove all but the last checkpoints up to `step`, which is on the disk. Later ones were damaged: a run goes on from the newest whole one."""
+    known = places(folder)
+    keep = {place for _, place in [(s, place) for s, place in known if s <= step][-last:]}
+    for _, old in known:
+        if old not in keep:
+            gone = folder / f".{old.name}.{os.getpid()}.part"
+            old.rename(gone)  # no half of one under its name
+            shutil.rmtree(gone)
 
 
 def newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The newest checkpoint that is whole; None where there is none. A damaged one is passed over only for an older whole one."""
     problem: BadFile | None = None
-    for place in sorted(folder.glob("step-*"), reverse=True):
+    for _, place in reversed(places(folder)):
         try:
             verify(place)
             return load(place)
-        except BadFile as found:
-            problem = problem or found
+        except (BadFile, OSError) as found:
+            problem = problem or BadFile(f"No checkpoint in {folder} is whole. The newest: {found}")
     if problem:
         raise problem
     return None
 
 
-def load(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def refusal(folder: Path | None) -> str:
+    """Why not to start from the beginning where there is no checkpoint to go on from: a model stands there that would be lost. Else nothing."""
+    if folder is None or not (folder / MANIFEST).is_file():
+        return ""
+    earlier = folder / BEFORE / "checkpoints"
+    where = f" (those of the run before lie in {earlier})" if places(earlier) else ""
+    return (
+        f"{folder} holds a model, and no checkpoint to go on from{where}. Say overwrite (--overwrite) to learn anew in its place, "
+        "or name another place."
+    )
 
-    try:
-        return load_file(place / "state.safetensors"), read_json(place / "state.json")
-    except SafetensorError as problem:
-        raise BadFile(f"{place / 'state.safetensors'} cannot be read: {problem}") from problem
+
+def load(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    path = place / "state.json"
+    return safe.load(place / "state.safetensors"), sane(path, safe.typed(path, read_json(path), STATE))
+
+
+def sane(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """The numbers of a run as a run can have written them."""
+    for name, value in state.items():
+        if name not in STATE or value is None:
+            continue
+        least = -math.inf if name == "best" else 1 if name in ("parts", "world", "threads") else 0
+        if not (math.isfinite(value) and least <= value < 1 << 53):
+            raise BadFile(f"{path}: {name!r} is {value}; a finite number of at least {least} is awaited.")
+    return state
 
 
 @torch.no_grad()
@@ -84,9 +133,18 @@ def flatten(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
 
 def unflatten(optimizer: torch.optim.Optimizer, prefix: str, tensors: dict[str, Tensor]) -> None:
     """Put named tensors back into an optimiser."""
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith(prefix + "."):
             index, _, entry = name[len(prefix) + 1 :].partition(".")
+            known = index.isdecimal() and int(index) < len(weights) and entry in KEPT[type(optimizer).__name__]
+            if not known or (value.numel() != 1 and value.shape != weights[int(index)].shape):
+                raise BadFile(
+                    f"The checkpoint holds {name!r} of shape {tuple(value.shape)}, which {type(optimizer).__name__} does not keep for these "
+                    "weights. Resume with the recipe that it was written with, or start anew (overwrite)."
+                )
             state.setdefault(int(index), {})[entry] = value
+    if any(set(kept) != KEPT[type(optimizer).__name__] for kept in state.values()):
+        raise BadFile(f"The checkpoint lacks a part of what {type(optimizer).__name__} keeps. Start anew (overwrite).")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -1,27 +1,97 @@
-"""Ctrl-C and SIGTERM: heard between two steps, so that what was learned is kept."""
+"""Ctrl-C, SIGTERM and SIGUSR1: heard between two steps, so that what was learned is kept.
+
+    Ctrl-C once          the step is finished, a checkpoint written, the model is usable and `fit` returns
+    Ctrl-C twice         KeyboardInterrupt at once; the model stands at its last good state
+    SIGTERM, SIGUSR1     the step is finished, a checkpoint written, the process ends with 143
+
+A model that is being saved is saved before a signal is followed; a second Ctrl-C leaves the old one. What is solved at once stops at once.
+
+SIGUSR1 is what a cluster sends before it takes a machine back (SLURM: `--signal=USR1@120`). A signal that is ignored stays ignored (nohup, a job in
+the background), and a SIGUSR1 that the program hears itself stays its own. In a thread that is not the main one Python hears no signals: nothing is changed.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from typing import Any
+import time
+from typing import Any, NoReturn
+
+LEAVE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name))
+ECHO = 1.0  # seconds in which torchrun passes on the Ctrl-C that its processes have had from the terminal
 
 
-class Signals:
-    """The first Ctrl-C lets the step finish, the second stops at once; SIGTERM saves and leaves with 143."""
+class Terminated(SystemExit):
+    """The process is to end, and what is open is to be closed on the way."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
+def leave(number: int, frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def main() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def free(number: int) -> bool:
+    """Whether a signal may be heard here: neither ignored, nor with another use."""
+    found = signal.getsignal(number)
+    if number == getattr(signal, "SIGUSR1", None):
+        return found in (signal.SIG_DFL, leave)
+    return found is not None and found is not signal.SIG_IGN
+
+
+class Handlers:
+    """Handlers of signals, put back as they were on leaving."""
+
+    def __init__(self) -> None:
+        self.old: dict[int, Any] = {}
+
+    def listen(self, handler: Any, *numbers: int) -> None:
+        if main():
+            self.old = {s: signal.signal(s, handler) for s in numbers if free(s)}
+
+    def __exit__(self, *error: Any) -> None:
+        for number, handler in self.old.items() if main() else ():
+            signal.signal(number, handler)
+        self.old = {}
+
+
+class Leaving(Handlers):
+    """Outside the loop, where nothing is to be finished: SIGTERM and SIGUSR1 end the process with 143, by way of what is open."""
+
+    def __enter__(self) -> Leaving:
+        self.listen(leave, *(s for s in LEAVE if signal.getsignal(s) is signal.SIG_DFL))
+        return self
+
+
+class Signals(Handlers):
+    """What was heard so far, in `said`."""
+
+    def __init__(self, world: int = 1) -> None:
+        super().__init__()
+        self.world = world
+        self.said, self.stopped, self.at = "", False, 0.0
 
     def __enter__(self) -> Signals:
-        self.said = ""
-        self.old: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            self.old = {s: signal.signal(s, self.heard) for s in (signal.SIGINT, signal.SIGTERM)}
+        self.listen(self.heard, signal.SIGINT, *LEAVE)
         return self
 
     def heard(self, number: int, frame: Any) -> None:
-        if self.said and number == signal.SIGINT:
+        if number != signal.SIGINT:
+            self.said = "terminated"
+        elif not self.said:
+            self.said, self.at = "interrupted", time.monotonic()
+        elif not self.stopped and not (self.world > 1 and time.monotonic() - self.at < ECHO):
+            self.stopped = True  # while the last good state is put back, a third one changes nothing
             raise KeyboardInterrupt
-        self.said = "interrupted" if number == signal.SIGINT else "terminated"
 
-    def __exit__(self, *error: Any) -> None:
-        for number, handler in self.old.items():
-            signal.signal(number, handler)
+    def follow(self) -> None:
+        """What was asked for, now that what had to be finished is."""
+        if self.said == "interrupted":
+            raise KeyboardInterrupt
+        if self.said:
+            raise Terminated
