@@ -24,6 +24,7 @@ WORKLOADS = (
     "metrics",
     "records",
     "tables",
+    "scaling",
     "imports",
 )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from .abilities import ABILITIES, KINDS, Ability, Told
 from .anomaly import anomaly
 from .data.examples import Examples, spread
 from .data.load import load as load_data
-from .engine import Journal, Lots, Machine, Recipe, play
+from .engine import Journal, Lots, Machine, Recipe, memory, play
 from .errors import BadData, Unable, Usage, not_fitted
 from .fields import Fields
 from .saving import claim, save
@@ -126,7 +126,7 @@ class Model(Fields):
         quiet: bool = False,
         tensorboard: bool = False,
         **changes: Any,
-    ) -> Any:
+    ) -> Self:
         """Learn from x: an array, tensor, DataFrame, list of strings, path or Examples. `y` is ignored (scikit-learn's convention);
         a condition comes as `given=`. `valid` is a share of the examples to hold out, or the examples held out.
         Further keywords change the recipe: steps, time, batch, lr, seed …
@@ -147,37 +147,35 @@ class Model(Fields):
         if held is None and steps and recipe.valid and self.judges() and len(examples) >= 20:
             examples, held = examples.split(recipe.valid, recipe.seed)
         self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
-        journal = Journal(folder if machine.rank == 0 else None, quiet or machine.rank > 0, tensorboard)
-        try:
+        with Journal(folder if machine.rank == 0 else None, quiet or machine.rank > 0, tensorboard) as journal:
             if steps:
                 with torch.enable_grad():
                     outcome = play(self, examples, recipe, machine, journal, held, folder, resume, callbacks)
                 self.outcome_ = vars(outcome)
                 if machine.shards:
-                    whole = machine.whole(self)
-                    self.make(examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
-                    self.load_state_dict(whole)
+                    again = (examples.space, examples.given_space, examples, recipe.seed, machine.dtype)
+                    machine.gather(self, lambda: self.make(*again))
             else:
                 self.to(machine.device)
                 self.learn_at_once(examples, recipe.seed)
                 self.outcome_ = {"step": 0, "reason": "solved", "best": None}
-        finally:
-            journal.close()
-        self.history_, self._recipe = journal.entries, recipe
-        self.eval()
-        self.outcome_ |= {"remark": self.remark()} if hasattr(type(self), "remark") else {}
-        if folder and machine.rank == 0:
-            save(self, folder)
+            self.history_, self._recipe = journal.entries, recipe
+            self.eval()
+            self.outcome_ |= {"remark": self.remark()} if hasattr(type(self), "remark") else {}
+            if folder and machine.rank == 0:
+                save(self, folder)
         return self
 
     @torch.no_grad()
     def learn_at_once(self, examples: Examples, seed: int) -> None:
         lots = Lots(self, examples, seed, SOLVING)
-        with noise.stream(seed, SOLVING, 0, self.device, self.dtype):  # not the noise that a bound will be judged with
-            if len(lots) > 1 and hasattr(type(self), "absorb"):
-                self.absorb(lots)  # type: ignore[operator]
-            else:
-                self.solve(*lots.whole())  # type: ignore[operator]
+        try:
+            with noise.stream(seed, SOLVING, 0, self.device, self.dtype):  # not that which a bound will be judged with
+                many = len(lots) > 1 and hasattr(type(self), "absorb")
+                self.absorb(lots) if many else self.solve(*lots.whole())  # type: ignore[operator]
+        except BaseException:
+            self.__dict__.pop("_space", None)  # half solved is not fitted
+            raise
 
     def make(
         self,
@@ -242,7 +240,9 @@ class Model(Fields):
     def enter(self, x: Tensor, given: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor]:
         """Data units -> model coordinates, the condition's features, and the chart's log-Jacobian."""
         if self.space.kind != "tokens" and not (x.is_floating_point() and len(self.chart.steps)):
-            x = x.to(self.dtype)
+            x = x.to(
+                torch.float64 if self.space.kind == "real" else self.dtype
+            )  # float32 would round large whole numbers
         y, ladj = self.chart(x)
         g = (
             None
@@ -321,7 +321,8 @@ class Model(Fields):
             y, cond, _ = self.enter(
                 torch.where(m, t, torch.zeros_like(t)), None if g is None else g[rows].to(self.device)
             )
-            out = self.leave(self._complete(torch.where(m, y, torch.zeros_like(y)), m, cond))  # type: ignore[operator]
+            k = self.chart.seen(m)
+            out = self.leave(self._complete(torch.where(k, y, torch.zeros_like(y)), k, cond))  # type: ignore[operator]
             return torch.where(m, t.to(out.dtype), out)
 
         with torch.no_grad():
@@ -331,11 +332,9 @@ class Model(Fields):
     def grad_log_prob(self, x: Any, given: Any = None) -> Any:
         """∇ log p(x) (or of the bound, or minus the energy's gradient) with respect to x, in the units of the data."""
         t = (x if isinstance(x, Tensor) else self.space.read(x)).to(self.device).detach().double().requires_grad_()
-        if hasattr(self, "log_prob") or hasattr(self, "bound"):
-            total = (self.log_prob if hasattr(self, "log_prob") else self.bound)(t, given).sum()
-        else:
-            total = -self.energy(t, given).sum()
-        grad = torch.autograd.grad(total, t)[0]
+        way = next((a for a in ("log_prob", "bound") if hasattr(self, a)), "energy")
+        total = getattr(self, way)(t, given).sum()
+        grad = torch.autograd.grad(-total if way == "energy" else total, t)[0]
         return grad if isinstance(x, Tensor) else grad.cpu().numpy()
 
     @Ability
@@ -374,11 +373,13 @@ class Model(Fields):
     def batched(self, one: Callable[[slice], Tensor], n: int, seed: int, shape: tuple[int, ...]) -> Tensor:
         """Run `one` over rows in batches that fit the memory budget, each with its rows of the private stream."""
         rows = max(64, min(4096, BUDGET // max(self.space.size * int(self.footprint), 1)) // 64 * 64)
-        parts = []
-        for start in range(0, n, rows):
+
+        def lot(start: int, stop: int) -> Tensor:
             # Noise is drawn on the CPU, so that a seed means the same examples on every device.
             with noise.stream(seed, 0, start, "cpu", self.dtype):
-                parts.append(one(slice(start, min(start + rows, n))))
+                return one(slice(start, stop))
+
+        parts = memory.lots(lot, n, rows)
         return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else torch.zeros((0, *shape))
 
     def leave(self, y: Tensor) -> Tensor:
@@ -425,8 +426,7 @@ class Model(Fields):
 
     @property
     def device(self) -> torch.device:
-        found = next((t.device for t in [*self.parameters(), *self.buffers()]), None)
-        return found or torch.device("cpu")
+        return next((t.device for t in [*self.parameters(), *self.buffers()]), torch.device("cpu"))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -67,7 +67,7 @@ def test_resume_is_bit_exact(tmp_path, changes):
 
 def test_a_nan_is_undone_with_half_the_rate():
     said = []
-    model = Trap(at=60).fit(X, steps=120, quiet=True, every=20, callbacks=[lambda m: said.append(m.step)])
+    model = Trap(at=60, times=9).fit(X, steps=120, quiet=True, every=20, callbacks=[lambda m: said.append(m.step)])
     assert np.isfinite(model.score(X))
     assert any("back to step" in entry.get("said", "") for entry in model.history_)
 
@@ -84,9 +84,8 @@ def test_accumulated_gradients_are_those_of_the_whole_batch():
     two = Line().fit(
         X, steps=1, batch=64, lr=0.1, optimizer="sgd", beta1=0.0, quiet=True, precision="float64", valid=0, accumulate=4
     )
-    # The noise of the loss is drawn anew for each part, so the two agree up to its size.
     assert all(
-        torch.allclose(a, b, atol=1e-2) for a, b in zip(weights(one).values(), weights(two).values(), strict=True)
+        torch.allclose(a, b, atol=1e-12) for a, b in zip(weights(one).values(), weights(two).values(), strict=True)
     )
 
 

@@ -105,15 +105,17 @@ def words(value: Any) -> Any:
     return Text("–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value))
 
 
+def told(place: Path, rows: int, as_json: bool, quiet: bool) -> None:
+    """Where rows were written."""
+    show({"out": str(place), "rows": rows}, True) if as_json else say(f"{rows:,} rows are in {place}.", quiet)
+
+
 def deliver(data: Any, space: Any, out: Path | None, overwrite: bool, as_json: bool, quiet: bool, name: str) -> None:
     """Data to a file, or to standard output as JSON, lines of text or CSV."""
     from ..workbench.writing import frame, write, written
 
     if out is not None:
-        place = write(data, space, out, overwrite)
-        show({"out": str(place), "rows": len(data)}, True) if as_json else say(
-            f"{len(data):,} rows are in {place}.", quiet
-        )
+        told(write(data, space, out, overwrite), len(data), as_json, quiet)
     elif as_json:
         import json
 

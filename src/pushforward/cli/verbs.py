@@ -10,7 +10,7 @@ import typer
 from .. import catalogue
 from ..errors import Problem
 from . import anomalies, comparing, judging, lessons
-from .speech import deliver, say, show, table
+from .speech import deliver, say, show, table, told
 from .words import Data, Device, Given, Json, ModelPath, Out, Overwrite, Quiet, Read, Seed
 
 KEYS = {
@@ -136,7 +136,7 @@ def fit(
     if fitted.reason == "interrupted":
         say(
             f"Interrupted at step {fitted.model.outcome_.get('step')}; {fitted.path} holds a usable model. Go on with --resume.",
-            quiet or json,
+            quiet or json or not workbench.first(),
         )
         raise typer.Exit(130)
 
@@ -181,6 +181,11 @@ def sample(
 
     if out is not None:
         workbench.free(out, overwrite)
+    if out is not None and workbench.many(n, out):
+        place = workbench.draw(model, n, out, given or (), seed, device, overwrite)
+        return told(place, n, json, quiet) if workbench.first() else None
+    if not workbench.first():
+        return
     drawn = workbench.sample(model, n, given or (), seed, device)
     deliver(drawn.data, drawn.space, out, overwrite, json, quiet, "samples")
 
@@ -212,6 +217,8 @@ def score(
     if out is not None:
         workbench.free(out, overwrite)
     found = workbench.score(model, data, by, workbench.options(read or ()), given or (), seed or 0, device)
+    if not workbench.first():
+        return
     facts = found.to_json()
     if out is not None:
         name = "energy" if found.by == "energy" else "nats"

@@ -22,16 +22,21 @@ from torch import Tensor, nn
 
 from .. import noise
 from ..errors import Diverged
-from . import checkpoint
+from . import memory
+from .guard import SKIPS, Window, not_finite, sound
 from .journal import Journal
-from .machine import Machine, full, like
+from .keeping import Keeping
+from .machine import Machine, local
 from .recipe import Recipe
-from .signals import Signals
+from .rows import Rows
+from .signals import Signals, Terminated
 from .stepping import Swapped, optimizer, schedule
 
-NOTE = 20  # steps between entries of the journal, and between looks at whether the loss is finite
+NOTE = 20  # steps between entries of the journal, and between looks at what was not finite
 READING = 1 << 20  # which noise the reading of examples has
 TRIES = 3  # times a run goes back before it gives up
+LOOK = 1.0  # seconds, about, between the looks of several processes at what one of them was told
+REASONS = ("", "time", "callback", "patience", "interrupted", "terminated")  # of stopping; the last one heard wins
 
 
 @dataclass
@@ -68,23 +73,34 @@ def play(
 ) -> Outcome:
     """Train `model` on `examples` as `recipe` says."""
     run = Run(model, examples, recipe, machine, journal, valid, folder, tuple(callbacks))
-    if resume:
-        run.resume()
-    machine.place(model)
-    run.prepare()
-    journal.open(type(model).__name__, run.total)
-    guard = torch._dynamo.config.patch(suppress_errors=True) if recipe.compile else nullcontext()
-    with Signals() as signals, noise.initialisation(recipe.seed), guard:
-        model.train()
-        try:
-            reason = run.go(signals)
-        finally:
-            model.eval()
-    run.finish(reason)
+    with machine.heard():
+        if resume:
+            run.resume()
+        machine.place(model)
+        run.prepare()
+        journal.open(type(model).__name__, run.total)
+        if machine.asked == "auto" and machine.device.type == "cpu" and (why := memory.why_not_gpu()):
+            journal.say(f"No GPU: {why}. Going on on the CPU.")
+        guard = torch._dynamo.config.patch(suppress_errors=True) if recipe.compile else nullcontext()
+        with Signals(machine.world) as signals:
+            try:
+                with noise.initialisation(recipe.seed), guard:
+                    model.train()
+                    reason = run.go(signals)
+                run.finish(reason)
+            except KeyboardInterrupt:
+                run.restore(run.good)  # a step, or the keeping, that was cut in two is undone
+                raise
+            finally:
+                model.eval()
+        reason = run.heard(signals.said) or reason  # a signal that came while the rest was kept
+    if reason == "terminated":
+        journal.close()
+        raise Terminated
     return Outcome(run.step, time.monotonic() - run.began, reason, run.best, run.best_step)
 
 
-class Run:
+class Run(Keeping):
     """The state of one training."""
 
     def __init__(self, model, examples, recipe, machine, journal, valid, folder, callbacks):
@@ -92,26 +108,22 @@ class Run:
         self.valid, self.folder, self.callbacks = valid, folder, callbacks
         self.step, self.best, self.best_step, self.waited = 0, None, 0, 0
         self.slower, self.failures = 1.0, 0  # what divergence did to the learning rate, and how often
+        self.parts, self.window, self.missed = (
+            1,
+            Window(),
+            0.0,
+        )  # what a batch is cut into; the steps since the last look, and this one
+        self.latest = math.nan  # loss of the last look
         self.spent = 0.0  # seconds of earlier parts of this run
         self.began = self.kept = time.monotonic()
         self.batch = max(machine.world, min(recipe.batch, len(examples)) // machine.world * machine.world)
         self.total = recipe.total(len(examples))
         self.every = recipe.every or max(50, round(len(examples) / self.batch))
-        self.stored: tuple[dict, dict] | None = None
-        self.epoch, self.permutation = -1, None
+        self.stored, self.average, self.winner = None, None, None
+        self.rows = Rows(examples, recipe.seed, self.batch, machine.rank, machine.world)
+        self.asked, self.look, self.told, self.pace = "", 0, (0, 0.0), 0.0
 
     # ---- before the first step -----------------------------------------------------------------------------------
-    def resume(self) -> None:
-        self.stored = checkpoint.newest(self.folder / "checkpoints") if self.folder else None
-        if self.stored is None:
-            self.journal.say("There is no checkpoint to go on from: starting from the beginning.")
-            return
-        tensors, state = self.stored
-        checkpoint.pour(tensors, {**self.model.state_dict(keep_vars=True), **self.training_buffers()})
-        for name in ("step", "best", "best_step", "waited", "slower", "failures", "spent"):
-            setattr(self, name, state[name])
-        self.journal.say(f"Going on from step {self.step}.")
-
     def prepare(self) -> None:
         names = self.model.players or ("model",)
         parts = {name: self.model if name == "model" else getattr(self.model, name) for name in names}
@@ -119,147 +131,190 @@ class Run:
         self.optimizers = {name: optimizer(self.recipe, weights) for name, weights in self.weights.items()}
         self.all_weights = [p for weights in self.weights.values() for p in weights]
         self.average = [p.detach().clone() for p in self.all_weights] if self.recipe.ema else None
-        self.winner: list[Tensor] | None = None
-        if self.stored:
-            tensors = self.stored[0]
-            for name, opt in self.optimizers.items():
-                checkpoint.unflatten(opt, f"optim.{name}", tensors)
-                for weight, entry in opt.state.items():
-                    entry.update(
-                        {
-                            k: like(v, weight)
-                            for k, v in entry.items()
-                            if isinstance(v, Tensor) and v.shape == weight.shape
-                        }
-                    )
-            for kind in ("average", "winner"):
-                if f"{kind}.0" in tensors:
-                    setattr(self, kind, [like(tensors[f"{kind}.{i}"], t) for i, t in enumerate(self.keepsakes(kind))])
-            self.stored = None
+        self.take_up()
+        self.before = [t.detach().clone() for t in self.model.buffers()] if self.machine.world > 1 else []
         if self.recipe.compile:
             for child in self.model.children():
                 if any(True for _ in child.parameters()):
                     child.compile()
+        self.told = self.step, self.machine.most(self.elapsed())[0]
         self.good = self.snapshot()
-
-    def keepsakes(self, kind: str) -> list[Tensor]:
-        return self.all_weights if kind == "average" else self.solid()
-
-    def solid(self) -> list[Tensor]:
-        """Weights and persistent buffers: what the best model consists of."""
-        return list(self.model.state_dict(keep_vars=True).values())
-
-    def training_buffers(self) -> dict[str, Tensor]:
-        """State that only training needs (chains, running means): buffers that the saved weights leave out."""
-        kept = set(self.model.state_dict())
-        return {name: b for name, b in self.model.named_buffers() if name not in kept}
 
     # ---- the loop ------------------------------------------------------------------------------------------------
     def go(self, signals: Signals) -> str:
-        loss_sum: Tensor | float = 0.0
-        since = 0
         while self.step < self.total:
-            loss_sum = loss_sum + self.one_step()
-            self.step, since = self.step + 1, since + 1
-            if (reason := self.tell(Moment(self.model, self.step, "step"))) != "":
-                return reason
+            if (loss := self.one_step()) is None:  # memory ran out, and the run went back
+                continue
+            self.window.add(loss, self.missed)
+            self.step += 1
+            self.asked = self.tell(Moment(self.model, self.step, "step")) or self.asked
             judged = self.step % self.every == 0 or self.step == self.total
-            if since == NOTE or judged:
-                mean = self.machine.agree(float(loss_sum) / since)
-                loss_sum, since = 0.0, 0
-                if not math.isfinite(mean):
-                    self.back()
+            reason, noted = "", judged or self.step % NOTE == 0
+            if noted:
+                if not self.stands(judged):
                     continue
-                self.journal.note(self.step, loss=mean, **self.details())
-                reason = self.validation() if judged else ""
-                if (
-                    self.machine.world > 1
-                    and self.machine.agree(float(bool(signals.said) or self.elapsed() > self.recipe.seconds)) > 0
-                ):
-                    return reason or signals.said or "time"
-                if reason:
-                    return reason
+                self.machine.merge(list(self.model.buffers()), self.before)
+                self.journal.note(self.step, loss=self.latest, **self.details())
+                reason = self.heard(self.validation()) if judged else ""
+            reason = reason or self.reason(signals)
+            if reason:
+                return reason
+            if noted:
                 self.checkpoint_if_due()
-            if self.machine.world == 1:
-                if signals.said:
-                    return signals.said
-                if self.elapsed() > self.recipe.seconds:
-                    return "time"
         return "steps"
 
-    def one_step(self) -> Tensor | float:
-        """One turn of the game; the sum of its losses, still on the device."""
+    def reason(self, signals: Signals) -> str:
+        """Why to stop here, if one should. Of several processes all hear at the same step, about every second, what one of them was told."""
+        said = self.asked or signals.said or ("time" if self.elapsed() > self.recipe.seconds else "")
+        if self.machine.world == 1 or self.step < self.look:
+            return said if self.machine.world == 1 else ""
+        code, elapsed = self.machine.most(REASONS.index(said), self.elapsed())
+        step, before = self.told
+        self.pace = max(elapsed - before, 0.0) / max(self.step - step, 1)
+        self.told = self.step, elapsed
+        self.look = self.step + max(1, min(NOTE, int(LOOK / max(self.pace, 1e-9))))
+        return REASONS[int(code)]
+
+    def heard(self, reason: str) -> str:
+        """The reason of any process, where all ask at once."""
+        return REASONS[int(self.machine.most(REASONS.index(reason))[0])]
+
+    def clock(self) -> float:
+        """Seconds since the beginning, the same number on every process: what a schedule follows."""
+        if self.machine.world == 1:
+            return self.elapsed()
+        return self.told[1] + (self.step - self.told[0]) * self.pace
+
+    def stands(self, closely: bool) -> bool:
+        """Whether the run is sound; where it is not, it goes back. Closely: every weight is looked at."""
+        window, self.window = self.window, Window()
+        mean, missed = self.machine.agree(window.mean), int(self.machine.most(window.passed_over)[0])
+        if not math.isfinite(mean) or missed > SKIPS or ((missed or closely) and not self.sound()):
+            self.back(missed)
+            return False
+        self.latest = mean
+        if missed:
+            what = f"{missed} step{'s' * (missed > 1)} had a loss or a gradient that is not finite"
+            self.journal.say(f"Up to step {self.step}, {what}: passed over, no weight moved.")
+        return True
+
+    def sound(self) -> bool:
+        """Whether weights and buffers are finite, here and on the other processes."""
+        now = [*self.solid(), *self.training_buffers().values()]
+        return self.machine.most(float(not sound(now, self.good["model"])))[0] == 0.0
+
+    @property
+    def passed_over(self) -> int:
+        """Steps since the last look that moved nothing: a checkpoint holds it."""
+        return self.window.passed_over
+
+    @passed_over.setter
+    def passed_over(self, count: int) -> None:
+        self.window = Window(count)
+
+    def one_step(self) -> Tensor | float | None:
+        """One turn of the game; the sum of its losses, still on the device. None where memory ran out."""
         recipe, model, machine = self.recipe, self.model, self.machine
         rank_batch = self.batch // machine.world
         start = machine.rank * rank_batch
         with noise.stream(
             noise.mix(recipe.seed, READING), self.step, start
         ):  # for examples that are drawn anew each time
-            x, given = self.examples.take(self.indices())
+            x, given = self.rows.take(self.step)
         x, given = (
             x.to(machine.device, non_blocking=True),
             None if given is None else given.to(machine.device, non_blocking=True),
         )
         progress = self.step / max(self.total, 1)
         if math.isfinite(recipe.seconds):
-            progress = max(progress, self.elapsed() / recipe.seconds)
+            progress = max(progress, self.clock() / recipe.seconds)
         model.step, model.progress = self.step, min(progress, 1.0)
         rate = recipe.lr * self.slower * schedule(recipe, self.step, model.progress)
         noise.seed_dropout(noise.mix(recipe.seed, self.step, machine.rank))
-        total: Tensor | float = 0.0
-        for part in range(recipe.accumulate if not model.players else 1):
-            share = slice(None) if recipe.accumulate == 1 or model.players else slice(part, None, recipe.accumulate)
-            xs, gs = x[share], None if given is None else given[share]
-            with noise.stream(noise.mix(recipe.seed, part), self.step, start, machine.device, machine.dtype):
-                found = self.turns(xs, gs, rate, len(xs) / len(x), part == recipe.accumulate - 1 or bool(model.players))
-                total = found if recipe.accumulate == 1 else total + found
+        self.missed, short = 0.0, ""
+        try:
+            total = self.turns(x, given, rate, start)
+        except (RuntimeError, MemoryError) as problem:
+            if not memory.ran_out(problem):
+                raise
+            short = str(problem).splitlines()[0]
+        if short:  # out of the except clause, where the error no longer holds what was in memory
+            self.smaller(len(x), short)
+            return None
         if self.average is not None:
             warm = min(recipe.ema, (1 + self.step) / (10 + self.step))
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.all_weights], 1 - warm)
+            torch._foreach_lerp_(
+                [local(t) for t in self.average], [local(p.detach()) for p in self.all_weights], 1 - warm
+            )
         return total
 
-    def turns(self, x: Tensor, given: Tensor | None, rate: float, share: float, step_now: bool) -> Tensor | float:
-        game = self.model.turn(x, given)
+    def turns(self, x: Tensor, given: Tensor | None, rate: float, start: int) -> Tensor | float:
+        """The moves of one step. A batch in parts is as many games side by side, whose gradients are added before a player steps."""
+        machine, seed, games = self.machine, noise.mix(self.recipe.seed, 0), []
+        for rows in memory.parts(len(x), self.recipe.accumulate * self.parts):
+            stream = noise.Stream(seed, self.step, start + rows.start, machine.device, machine.dtype)
+            game = self.model.turn(x[rows], None if given is None else given[rows])
+            games.append((stream, game, (rows.stop - rows.start) / len(x)))
         total: Tensor | float = 0.0
         while True:
-            with self.machine.context():
-                move = next(game, None)
-            if move is None:
+            player, told = "", 0.0
+            for stream, game, share in games:
+                with stream, machine.context():
+                    move = next(game, None)
+                if move is None:
+                    continue
+                player, loss = move
+                loss = loss if share == 1 else loss * share
+                if loss.requires_grad:
+                    # Spread weights are leaves only while they are gathered: all players get gradients, and one steps.
+                    alone = self.model.players and not machine.shards
+                    loss.backward(inputs=self.weights[player] if alone else None)
+                told = loss.detach() if isinstance(told, float) else told + loss.detach()
+            if not player:
                 return total
-            player, loss = move
-            weights = self.weights[player]
-            if loss.requires_grad:
-                (loss * share if share < 1 else loss).backward(inputs=weights if self.model.players else None)
-            if step_now:
-                self.update(player, weights, rate)
-            told = loss.detach() if share == 1 else loss.detach() * share
             total = told if isinstance(total, float) else total + told
+            self.update(player, self.weights[player], rate, told)
 
-    def update(self, player: str, weights: list[nn.Parameter], rate: float) -> None:
+    def update(self, player: str, weights: list[nn.Parameter], rate: float, loss: Tensor | float) -> None:
         self.machine.average(weights)
+        # Averaged gradients carry what one process saw to all; where weights are spread, each sees its own part.
+        found = not_finite(loss if self.machine.world == 1 else 0.0, [w.grad for w in weights if w.grad is not None])
+        if self.machine.shards:
+            found = self.machine.most(float(found))[0]
         if self.recipe.clip:
-            nn.utils.clip_grad_norm_(weights, self.recipe.clip, foreach=True)
+            self.machine.clip(weights, self.recipe.clip)
         opt = self.optimizers[player]
         for group in opt.param_groups:
             group["lr"] = rate
-        opt.step()
-        for weight in weights:  # opt.zero_grad does it by way of a profiler's and a compiler's hooks
+        if isinstance(found, Tensor) and opt.defaults.get("fused"):
+            opt.grad_scale, opt.found_inf = None, found  # type: ignore[attr-defined]  # its kernel looks, so that nobody waits
+            opt.step()
+        elif not found:
+            opt.step()
+        if self.model.players:
+            self.machine.stepped(getattr(self.model, player))
+        self.missed = self.missed + found
+        # opt.zero_grad does it by way of a profiler's and a compiler's hooks
+        for weight in self.all_weights if self.machine.shards else weights:
             weight.grad = None
 
-    def indices(self) -> Tensor:
-        """The examples of this step: a window on the endless sequence of shuffled epochs, this process's part of it."""
-        n, size = len(self.examples), self.batch // self.machine.world
-        start = self.step * self.batch + self.machine.rank * size
-        epoch, offset = divmod(start, n)
-        chunk = self.ordered(epoch)[offset : offset + size]
-        if len(chunk) < size:
-            chunk = torch.cat([chunk, self.examples.order(noise.mix(self.recipe.seed), epoch + 1)[: size - len(chunk)]])
-        return chunk
-
-    def ordered(self, epoch: int) -> Tensor:
-        if epoch != self.epoch or self.permutation is None:
-            self.epoch, self.permutation = epoch, self.examples.order(noise.mix(self.recipe.seed), epoch)
-        return self.permutation
+    def smaller(self, rows: int, short: str) -> None:
+        """Memory ran out: back to the last good state, from where a batch is taken in twice as many parts."""
+        count, world = min(rows, self.recipe.accumulate * self.parts), self.machine.world
+        if (
+            world > 1 or count == rows
+        ):  # the others of several processes are in the middle of a step that cannot be called off
+            raise memory.OutOfMemory(
+                f"Out of memory at step {self.step} with {-(-rows // count)} example(s) at a time{' on a process' * (world > 1)} ({short}). Take a "
+                f"smaller batch= or model{f', or accumulate={2 * count} to take each batch in parts' * (world > 1)}."
+            )
+        self.restore(self.good)
+        memory.release()
+        self.parts, self.window, self.good = 2 * self.parts, Window(), self.snapshot()
+        self.journal.say(
+            f"Out of memory with {-(-rows // count)} examples at a time: back to step {self.step}, and from here on a batch of {rows} is taken in "
+            f"{min(rows, 2 * count)} parts whose gradients are added."
+        )
 
     def elapsed(self) -> float:
         return self.spent + time.monotonic() - self.began
@@ -291,21 +346,37 @@ class Run:
         """Mean negative log-likelihood (or bound) of the validation examples, with the same noise every time."""
         if self.valid is None or len(self.valid) == 0:
             return None
-        size, total, count = max(self.batch, 500), 0.0, 0
+        size, machine, sums = max(self.batch, 500), self.machine, [0.0, 0.0]
+        starts = range(0, len(self.valid), size)
         self.model.eval()
         with self.averaged():
-            for start in range(0, len(self.valid), size):
-                with noise.stream(noise.mix(self.recipe.seed, READING), 0, start):
-                    x, given = self.valid.take(torch.arange(start, min(start + size, len(self.valid))))
-                x, given = x.to(self.machine.device), None if given is None else given.to(self.machine.device)
-                with noise.stream(self.recipe.seed, 1 << 40, start, self.machine.device, self.machine.dtype):
-                    nats = self.model.judge(x, given)
+            # Each process takes every W-th lot. All take as many, for spread weights are gathered together: one too many counts nothing.
+            for turn in range(0, len(starts), machine.world):
+                mine = turn + machine.rank < len(starts)
+                nats = self.lot(start := starts[turn + machine.rank if mine else 0], min(start + size, len(self.valid)))
                 if nats is None:
                     self.model.train()
                     return None
-                total, count = total + float(nats.double().sum()), count + len(x)
+                if mine:
+                    sums = [sums[0] + float(nats.double().sum()), sums[1] + len(nats)]
         self.model.train()
+        total, count = machine.sums(*sums)
         return -total / count
+
+    def lot(self, start: int, stop: int) -> Tensor | None:
+        """Nats of held-out examples by number; fewer at a time where memory is short (not where all gather the weights together)."""
+        if self.machine.shards:
+            return self.nats(start, stop)
+        found = memory.lots(lambda a, b: self.nats(start + a, start + b), stop - start, stop - start)
+        return None if found[0] is None else torch.cat(found)  # type: ignore[arg-type]
+
+    def nats(self, start: int, stop: int) -> Tensor | None:
+        machine, seed = self.machine, self.recipe.seed
+        with noise.stream(noise.mix(seed, READING), 0, start):
+            x, given = self.valid.take(torch.arange(start, stop))
+        x, given = x.to(machine.device), None if given is None else given.to(machine.device)
+        with noise.stream(seed, 1 << 40, start, machine.device, machine.dtype):
+            return self.model.judge(x, given)
 
     def averaged(self) -> Any:
         return Swapped(self.all_weights, self.average) if self.average is not None else nullcontext()
@@ -315,84 +386,36 @@ class Run:
         return "callback" if any(end is True for end in ends) else ""
 
     # ---- keeping and going back ----------------------------------------------------------------------------------
-    def snapshot(self) -> dict[str, Any]:
-        """A copy of all that a step changes."""
-        with torch.no_grad():
-            return {
-                "step": self.step,
-                "model": [t.detach().clone() for t in [*self.solid(), *self.training_buffers().values()]],
-                "average": None if self.average is None else [t.clone() for t in self.average],
-                "optim": {
-                    name: {
-                        p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in s.items()}
-                        for p, s in opt.state.items()
-                    }
-                    for name, opt in self.optimizers.items()
-                },
-            }
-
-    def back(self) -> None:
+    def back(self, missed: int = 0) -> None:
         """Return to the last good state with half the learning rate; give up after a few times."""
+        there = self.step
         self.restore(self.good)
         self.failures += 1
         self.slower /= 2
+        rate = self.recipe.lr * self.slower
+        seen = "the loss or a weight was not finite"
+        if missed:
+            seen = f"{missed} of the last steps had a loss or a gradient that is not finite"
+        if math.isfinite(self.latest):
+            seen += f" (the loss was {self.latest:.4g} before)"
         if self.failures > TRIES:
             raise Diverged(
-                f"{type(self.model).__name__} diverged at step {self.step}: the loss was not finite {self.failures} times, although the learning "
-                f"rate was halved to {self.recipe.lr * self.slower:.2g}. The model stands at its last good state. Try lr={self.recipe.lr / 10:.1g}, "
-                "clip=1.0, or look for extreme values in the data."
+                f"{type(self.model).__name__} diverged at step {there}: {seen}, for the {self.failures}th time, although the learning rate was halved "
+                f"to {2 * rate:.2g}. The model stands at its last good state, of step {self.step}. Try lr={self.recipe.lr / 10:.1g}, clip=1.0, or "
+                "look for extreme values in the data."
             )
-        self.journal.say(
-            f"The loss was not finite: back to step {self.step} with learning rate {self.recipe.lr * self.slower:.2g}."
-        )
+        self.journal.say(f"At step {there} {seen}: back to step {self.step} with learning rate {rate:.2g}.")
         self.good = self.snapshot()
-
-    @torch.no_grad()
-    def restore(self, good: dict[str, Any]) -> None:
-        self.step = good["step"]
-        for tensor, kept in zip([*self.solid(), *self.training_buffers().values()], good["model"], strict=True):
-            tensor.copy_(kept)
-        if self.average is not None:
-            for tensor, kept in zip(self.average, good["average"], strict=True):
-                tensor.copy_(kept)
-        for name, opt in self.optimizers.items():
-            opt.state.clear()
-            opt.state.update(good["optim"][name])
-            opt.zero_grad(set_to_none=True)
-
-    def checkpoint_if_due(self) -> None:
-        due = self.machine.agree(float(time.monotonic() - self.kept > self.recipe.keep)) > 0
-        if self.folder and due:
-            self.checkpoint()
-
-    def checkpoint(self) -> None:
-        tensors = {f"model.{n}": full(t) for n, t in {**self.model.state_dict(), **self.training_buffers()}.items()}
-        for name, opt in self.optimizers.items():
-            tensors |= {key: full(t) for key, t in checkpoint.flatten(opt, f"optim.{name}").items()}
-        for kind in ("average", "winner"):
-            tensors |= {f"{kind}.{i}": full(t) for i, t in enumerate(getattr(self, kind) or ())}
-        names = ("step", "best", "best_step", "waited", "slower", "failures")
-        state = {name: getattr(self, name) for name in names} | {
-            "spent": self.elapsed(),
-            "world": self.machine.world,
-            "threads": torch.get_num_threads(),
-        }
-        if self.machine.rank == 0:
-            try:
-                checkpoint.write(self.folder / "checkpoints", self.step, tensors, state)
-            except OSError as problem:
-                self.journal.say(
-                    f"The checkpoint of step {self.step} could not be written ({problem}); the one before stands. Going on."
-                )
-        self.kept = time.monotonic()
-        self.machine.meet()
 
     # ---- after the last step -------------------------------------------------------------------------------------
     @torch.no_grad()
     def finish(self, reason: str) -> None:
         """Leave the model at its best: the best validation, else the averaged weights, else the last step."""
-        if not all(bool(torch.isfinite(w).all()) for w in self.all_weights):
+        if not self.sound():
+            there = self.step
             self.restore(self.good)
+            self.journal.say(f"At step {there} a weight was not finite: the model is that of step {self.step}.")
+        self.machine.merge(list(self.model.buffers()), self.before)
         if self.folder:
             self.checkpoint()
         if self.winner is not None and reason != "patience" and self.step % self.every:
@@ -404,6 +427,3 @@ class Run:
             for tensor, kept in zip(self.all_weights, self.average, strict=True):
                 tensor.copy_(kept)
         self.tell(Moment(self.model, self.step, "end", {"reason": reason}))
-        if reason == "terminated":
-            self.journal.close()
-            raise SystemExit(143)

@@ -3,21 +3,37 @@
     average of the gradients of the parts = gradient of the mean over the whole batch,
 
 so W processes with batch/W examples each take the same steps as one process with all of them, up to rounding.
+
+What the processes say to one another travels over gloo on CPUs and nccl on GPUs. A process that is gone closes its connections, which the
+others hear at once; one that is merely silent is waited for `PATIENCE` seconds.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..errors import Usage, did_you_mean
+from ..errors import Problem, Usage, did_you_mean
 
 BUCKET = 1 << 25  # bytes of gradients that travel together
+PATIENCE = 300.0  # seconds that a process waits for a word of the others
+
+
+class Lost(Problem):
+    """Another process of the run is gone, or has not been heard of for too long."""
+
+
+def ranks() -> tuple[int, int]:
+    """(which process this is, of how many), as torchrun tells it."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def device_of(name: str = "auto") -> torch.device:
@@ -41,23 +57,27 @@ def device_of(name: str = "auto") -> torch.device:
     )
     if not ready:
         raise Usage(f"device={name!r}: this torch sees no {device.type} device. Use device='auto' or 'cpu'.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise Usage(f"device={name!r}: there are {torch.cuda.device_count()} CUDA devices here, counted from 0.")
     return device
 
 
 class Machine:
     """One process of a run. Under torchrun it joins the others; `shards` spreads the weights over them."""
 
-    def __init__(self, device: str = "auto", precision: str = "auto", shards: bool = False):
-        self.device = device_of(device)
-        self.world = int(os.environ.get("WORLD_SIZE", 1))
-        self.rank = int(os.environ.get("RANK", 0))
+    def __init__(self, device: str = "auto", precision: str = "auto", shards: bool = False, patience: float = PATIENCE):
+        self.device, self.asked = device_of(device), device
+        self.rank, self.world = ranks()
         self.shards = shards and self.world > 1
         if precision == "auto":
             precision = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.low = precision == "bfloat16"
         if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            # Words between processes (plans of checkpoints, their state) are on the CPU also where gradients are not.
+            ways = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
+            with self.heard():
+                dist.init_process_group(ways, timeout=timedelta(seconds=patience))
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
 
@@ -72,15 +92,38 @@ class Machine:
             from torch.distributed.fsdp import fully_shard
 
             mesh = init_device_mesh(self.device.type, (self.world,))
-            for child in module.children():
-                # Lists are not called, so their items are what is gathered and freed.
-                for part in child if isinstance(child, nn.ModuleList) else [child]:
-                    if any(True for _ in part.parameters()):
-                        fully_shard(part, mesh=mesh)
+            # Players go several times through each other's networks and keep what they saw: a player's weights stay gathered until it steps.
+            game = bool(getattr(module, "players", ()))
+            for part in units(module):
+                fully_shard(part, mesh=mesh, reshard_after_forward=not game).set_reshard_after_backward(not game)
+
+    def stepped(self, player: nn.Module) -> None:
+        """A player of a game has taken a step: what was gathered of it is of the step before."""
+        if self.shards:
+            from torch.distributed.fsdp import FSDPModule
+
+            for part in player.modules():
+                if isinstance(part, FSDPModule):
+                    part.reshard()
 
     def whole(self, module: nn.Module) -> dict[str, Tensor]:
-        """The full weights of a module whose weights may be spread."""
-        return {name: full(t).detach() for name, t in module.state_dict().items()}
+        """The full weights of a module whose weights may be spread: in main memory, gathered one tensor after another."""
+        return {name: full(t).detach().cpu() for name, t in module.state_dict().items()}
+
+    @torch.no_grad()
+    def gather(self, module: nn.Module, make: Callable[[], Any]) -> None:
+        """A module of spread weights becomes an ordinary one: `make` makes it anew, and it is filled one tensor after another.
+
+        A process then holds, beside the module, its own part and one whole tensor.
+        """
+        spread = module.state_dict()
+        learned = [name for name, _ in module.named_parameters()]
+        make()
+        own = dict(module.named_parameters())
+        for name in learned:
+            own[name].copy_(full(spread.pop(name)))
+        # Buffers the usual way: a masked network makes its masks of the order that comes with them.
+        module.load_state_dict({name: full(t) for name, t in spread.items()}, strict=False)
 
     def context(self) -> AbstractContextManager:
         return torch.autocast(self.device.type, dtype=torch.bfloat16) if self.low else nullcontext()
@@ -101,17 +144,122 @@ class Machine:
             for g, part in zip(bucket, flat.div_(self.world).split([g.numel() for g in bucket]), strict=True):
                 g.copy_(part.view_as(g))
 
+    def clip(self, parameters: Iterable[nn.Parameter], most: float) -> None:
+        """Scale gradients down to a norm of at most `most`, over all processes where they are spread."""
+        parameters = list(parameters)
+        if not self.shards:
+            nn.utils.clip_grad_norm_(parameters, most, foreach=True)
+            return
+        grads = [p.grad for p in parameters if p.grad is not None]
+        spread, whole = (
+            sum((local(g).double().square().sum() for g in grads if hasattr(g, "to_local") is kind), torch.zeros(()))
+            for kind in (True, False)
+        )
+        dist.all_reduce(spread := spread.to(self.device, torch.float64))
+        scale = (most / ((spread + whole).sqrt() + 1e-6)).clamp(max=1.0)
+        for g in grads:
+            local(g).mul_(scale.to(g.dtype))
+
+    # ---- words between the processes -----------------------------------------------------------------------------
     def agree(self, value: float) -> float:
         """The mean of a number over the processes, so that all take the same decision."""
         if self.world == 1:
             return value
-        t = torch.tensor([value], dtype=torch.float64, device=self.device if self.device.type != "mps" else "cpu")
+        t = torch.tensor([value], dtype=torch.float64)
         dist.all_reduce(t)
         return float(t) / self.world
+
+    def most(self, *values: float) -> list[float]:
+        """The largest of each number over the processes."""
+        t = torch.tensor(values, dtype=torch.float64)
+        if self.world > 1:
+            dist.all_reduce(t, dist.ReduceOp.MAX)
+        return t.tolist()
+
+    def sums(self, *values: float) -> list[float]:
+        """The sum of each number over the processes."""
+        t = torch.tensor(values, dtype=torch.float64)
+        if self.world > 1:
+            dist.all_reduce(t)
+        return t.tolist()
+
+    def tell(self, what: Any) -> Any:
+        """What the first process says, if it can be said in JSON."""
+        if self.world == 1:
+            return what
+        body = torch.frombuffer(bytearray(json.dumps(what).encode()), dtype=torch.uint8)
+        size = torch.tensor([len(body)])
+        dist.broadcast(size, 0)
+        body = body if self.rank == 0 else torch.empty(int(size), dtype=torch.uint8)
+        dist.broadcast(body, 0)
+        return json.loads(bytes(body.numpy()))
+
+    def send(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of the first process, on all, one after another; the others may pass none."""
+        if self.world == 1:
+            return tensors
+        about = self.tell([[name, list(t.shape), str(t.dtype).removeprefix("torch.")] for name, t in tensors.items()])
+        out = {}
+        for name, shape, kind in about:
+            t = tensors[name].contiguous() if self.rank == 0 else torch.empty(shape, dtype=getattr(torch, kind))
+            dist.broadcast(t, 0)
+            out[name] = t
+        return out
+
+    @torch.no_grad()
+    def merge(self, tensors: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+        """Bring together what each process changed for itself since `before` (chains, running moments), number by number: what one
+        alone changed is its, what several changed is their mean. Afterwards `before` is as now."""
+        if self.world == 1 or not tensors:
+            return
+        changed = self.most(*(float(not torch.equal(t, old)) for t, old in zip(tensors, before, strict=True)))
+        for t, old, anybody in zip(tensors, before, changed, strict=True):
+            if anybody:
+                moved = t != old
+                both = torch.stack([torch.where(moved, t, 0).double(), moved.double()])
+                dist.all_reduce(both)
+                t.copy_(torch.where(both[1] > 0, both[0] / both[1].clamp(min=1), old.double()))
+                old.copy_(t)
 
     def meet(self) -> None:
         if self.world > 1:
             dist.barrier()
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Inside, a process that is gone or silent is told in a sentence."""
+        try:
+            yield
+        except (RuntimeError, ValueError) as problem:
+            if self.world == 1 or isinstance(problem, Problem) or not gone(problem):
+                raise
+            raise Lost(
+                f"Process {self.rank} of {self.world} has lost another one of this run ({str(problem).splitlines()[0][:160]}). "
+                "The last checkpoint stands: start again with --resume, with as many processes as there are."
+            ) from problem
+
+
+def gone(problem: BaseException) -> bool:
+    """Whether a problem is that of a connection between processes."""
+    kinds = (dist.DistBackendError, dist.DistNetworkError, dist.DistStoreError) if dist.is_available() else ()
+    said = ("gloo", "Connection closed", "Connection reset", "Broken pipe", "Socket", "Timed out", "NCCL")
+    return isinstance(problem, kinds) or any(word in str(problem) for word in said)
+
+
+def units(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts that are gathered when they are called and freed after: each network of a model, and inside it first what says that it is
+    one by itself (`unit`). What a model holds beside its networks stays whole on every process."""
+    for child in module.children():
+        # Lists are not called, so their items are what is gathered and freed.
+        for part in child if isinstance(child, nn.ModuleList) else [child]:
+            if any(True for _ in part.parameters()):
+                yield from (inner for inner in part.modules() if inner is not part and getattr(inner, "unit", False))
+                yield part
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor that may be spread."""
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def full(tensor: Tensor) -> Tensor:

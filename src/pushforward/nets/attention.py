@@ -30,6 +30,8 @@ class Block(nn.Module):
     torch.Size([3, 5, 8])
     """
 
+    unit = True  # is gathered and freed by itself where weights are spread over processes
+
     def __init__(self, width: int, heads: int, dropout: float = 0.0, causal: bool = True):
         super().__init__()
         self.heads, self.dropout, self.causal = heads, dropout, causal

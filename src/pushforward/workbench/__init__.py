@@ -5,6 +5,7 @@ from .comparing import Comparison, compare
 from .machinery import doctor
 from .reading import condition, options, raw
 from .reporting import report
+from .sharing import draw, many, score
 from .verbs import (
     Fitted,
     Opened,
@@ -18,7 +19,6 @@ from .verbs import (
     make,
     place_of,
     sample,
-    score,
     verify,
 )
 from .writing import free, write
@@ -34,12 +34,14 @@ __all__ = [
     "condition",
     "decode",
     "doctor",
+    "draw",
     "encode",
     "first",
     "fit",
     "free",
     "inspect",
     "make",
+    "many",
     "options",
     "place_of",
     "raw",

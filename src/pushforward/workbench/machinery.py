@@ -38,6 +38,7 @@ def doctor() -> dict[str, Any]:
         "memory GiB": memory(),
         "free disk GiB": round(disk.free / 2**30, 1),
         "processes": int(os.environ.get("WORLD_SIZE", 1)),
+        "between processes": between(),
         "advice": advice,
     }
 
@@ -61,6 +62,15 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def between() -> list[str]:
+    """What the processes of torchrun can talk over."""
+    import torch.distributed as dist
+
+    if not dist.is_available():
+        return []
+    return [name for name, there in (("gloo", dist.is_gloo_available()), ("nccl", dist.is_nccl_available())) if there]
 
 
 def memory() -> float | None:

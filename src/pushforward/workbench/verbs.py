@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,11 @@ from .. import catalogue
 from ..data import load
 from ..data.load import SETS, keywords, missing, named
 from ..engine import Recipe
-from ..engine.files import MANIFEST
+from ..engine.files import standing
 from ..engine.files import verify as check
 from ..engine.machine import device_of
 from ..errors import BadFile, Problem, Usage, did_you_mean
-from ..metrics.likelihood import Likelihood, likelihood
-from ..saving import claim, save
+from ..saving import claim, discard, save
 from ..space import Space
 from ..tags import lines
 from . import reading
@@ -165,8 +163,8 @@ def fit(
             **changes,
         )
     except BaseException:
-        if first() and fresh and not ((path / MANIFEST).exists() or any((path / "checkpoints").glob("step-*"))):
-            shutil.rmtree(path, ignore_errors=True)  # nothing usable: as if it had not been begun
+        if first() and fresh:
+            discard(path)
         raise
     if said and first():
         fitted.outcome_["read"] = json.dumps(said)
@@ -194,7 +192,7 @@ def installed(module: str, extra: str) -> None:
 def opened(path: str, device: str = "auto") -> Any:
     """A saved model on a device."""
     folder = Path(path).expanduser()
-    if not folder.exists():
+    if not standing(folder).exists():
         beside = [p.name for p in folder.parent.glob("*.pf")] if folder.parent.is_dir() else []
         raise BadFile(
             f"There is no model {path}. A saved model is a folder NAME.pf.{did_you_mean(folder.name, beside)}"
@@ -205,20 +203,6 @@ def opened(path: str, device: str = "auto") -> Any:
 def sample(path: str, n: int, given: Sequence[str] = (), seed: int | None = None, device: str = "auto") -> Opened:
     model = opened(path, device)
     return Opened(model, model.sample(n, given=reading.condition(model, given), seed=seed))
-
-
-def score(
-    path: str,
-    data: str,
-    by: str = "",
-    said: dict[str, Any] | None = None,
-    given: Sequence[str] = (),
-    seed: int = 0,
-    device: str = "auto",
-) -> Likelihood:
-    model = opened(path, device)
-    x, condition = reading.raw(model, data, said or {}, given)
-    return likelihood(model, x, condition, by, seed)
 
 
 def anomaly(
@@ -316,20 +300,9 @@ def inspect(path: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
     }
     if examples.space.columns:
         facts["columns"] = [
-            {"name": c.name, "kind": c.kind, "holds": holds(c), "missing": c.missing} for c in examples.space.columns
+            {"name": c.name, "kind": c.kind, "holds": c.holds, "missing": c.missing} for c in examples.space.columns
         ]
     return facts | {"model": name, "why": why}
-
-
-def holds(column: Any) -> str:
-    """What a column of a table may hold, in a few words."""
-    if column.discrete:
-        few = ", ".join(map(str, column.categories[:5]))
-        return f"{len(column.categories)} values: {few}{', …' if len(column.categories) > 5 else ''}"
-    if column.kind == "date":
-        low, high = (np.datetime64(int(v), column.unit or "D") for v in (column.low, column.high))
-        return f"{str(low)[:10]} … {str(high)[:10]}"
-    return f"{column.low:g} … {column.high:g}"
 
 
 def verify(path: str) -> dict[str, Any]:
