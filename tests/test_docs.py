@@ -71,7 +71,7 @@ def test_every_language_of_a_page_is_known():
     """A misspelt fence would be a block that never runs."""
     for page in PAGES:
         for block in pages.blocks(page.read_text()):
-            assert block.language in ("python", "shell", "text", "{toctree}"), (
+            assert block.language in ("python", "shell", "text", "yaml", "{toctree}"), (
                 f"{page.name}, line {block.line}: {block.language!r}"
             )
             if block.language in ("python", "shell"):

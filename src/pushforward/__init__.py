@@ -17,9 +17,12 @@ _NAMES = {
     "Recipe": "engine",
     "Space": "space",
     "Examples": "data",
-    "Unable": "errors",
-    "Diverged": "errors",
     "Problem": "errors",
+    "Usage": "errors",
+    "Unable": "errors",
+    "BadData": "errors",
+    "BadFile": "errors",
+    "Diverged": "errors",
     "load": "catalogue",
     "Pushforward": "maths.pushforward",
     "expect": "metrics",
@@ -33,6 +36,10 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{name}", __name__)
     if name in _NAMES:
         return getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    if name == "__version__":
+        from .saving import version
+
+        return version()
     if name.startswith("__"):
         raise AttributeError(name)
     from .catalogue import find

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .errors import Unable
 
@@ -20,12 +20,20 @@ KINDS = {
 }
 
 
-class Ability:
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Ability(Generic[P, R]):
     """A door that is there only where the model can: `hasattr` stays honest, a missing one says why."""
 
-    def __init__(self, door: Callable):
+    def __init__(self, door: Callable[Concatenate[Any, P], R]):
         self.door, self.name, self.__doc__ = door, door.__name__, door.__doc__
 
+    @overload
+    def __get__(self, model: None, owner: type) -> Callable[Concatenate[Any, P], R]: ...
+    @overload
+    def __get__(self, model: object, owner: type) -> Callable[P, R]: ...
     def __get__(self, model: Any, owner: type) -> Any:
         if model is None:
             return self.door

@@ -13,9 +13,12 @@ import ast
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import Usage, did_you_mean
+
+if TYPE_CHECKING:
+    from .model import Model
 
 FAMILIES = ("classical", "autoregressive", "latent", "flows", "adversarial", "energy")
 
@@ -65,7 +68,7 @@ class Preset:
         return f"<preset {self.__name__} of {self.system}>"
 
     @property
-    def kind(self) -> type[Any]:
+    def kind(self) -> Any:
         """The class of the system."""
         return find(self.system)
 
@@ -73,8 +76,8 @@ class Preset:
     def recipe(self) -> Any:
         return self.kind.recipe.change(**self.recipe_)
 
-    def __call__(self, **fields: Any) -> Any:
-        model = self.kind(**{**self.fields_, **fields})
+    def __call__(self, **fields: Any) -> Model:
+        model: Model = self.kind(**{**self.fields_, **fields})
         vars(model)["recipe"] = self.recipe
         return model
 
@@ -127,8 +130,9 @@ def table() -> list[dict[str, Any]]:
     return rows
 
 
-def load(path: Any, trust: str | None = None) -> Any:
+def load(path: str | Path, trust: str | None = None) -> Model:
     """A saved model. Only classes of pushforward are made, unless `trust` names the package of another."""
     from .loading import load as read
 
-    return read(path, find, trust)
+    model: Model = read(path, find, trust)
+    return model

@@ -122,13 +122,16 @@ def copy_of_gpt2(theirs, ours):
 
 
 def gpt2():
-    from transformers import GPT2Config, GPT2LMHeadModel
-
+    transformers = pytest.importorskip(
+        "transformers", reason="what is held against it is a test of ours, not a need of the library"
+    )
     ends = {"bos_token_id": None, "eos_token_id": None}
     # A tenth is five times GPT-2's own scale: logits that are all alike would prove nothing.
-    config = GPT2Config(vocab_size=V, n_positions=T, n_embd=W, n_layer=L, n_head=H, initializer_range=0.1, **ends)
+    config = transformers.GPT2Config(
+        vocab_size=V, n_positions=T, n_embd=W, n_layer=L, n_head=H, initializer_range=0.1, **ends
+    )
     torch.manual_seed(0)
-    theirs = GPT2LMHeadModel(config).eval()
+    theirs = transformers.GPT2LMHeadModel(config).eval()
     with torch.no_grad():
         for parameter in theirs.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))  # biases and gains are no longer 0 and 1

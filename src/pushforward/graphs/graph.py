@@ -61,7 +61,7 @@ class Graph:
     edges: tuple[Edge, ...] = ()
     title: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         names = [node.name for node in self.nodes]
         if len(set(names)) < len(names):
             raise Usage(f"Two nodes of the graph have one name: {', '.join(names)}.")

@@ -269,7 +269,7 @@ def learnt(
     }
 
 
-def fitted(model: Any, x: NDArray, y: NDArray) -> Any:
+def fitted(model: Any, x: NDArray[Any], y: NDArray[Any]) -> Any:
     """A model of scikit-learn after so many steps as it is given, converged or not."""
     import warnings
 
@@ -339,7 +339,7 @@ class Features:
                 self.gappy[j] = len(known) < len(x)
 
     def __call__(self, x: Numbers) -> NDArray[np.float32]:
-        parts: list[NDArray] = []
+        parts: list[NDArray[Any]] = []
         for j, discrete in self.parts:
             gone = np.isnan(x[:, j])
             if discrete:
