@@ -1,6 +1,7 @@
 """Faults put in on purpose, and how often the promise held: `make verify-trust`, or `verify/trust/run.py --only crashes --much 0.1`.
 
 Each part is a module beside this one with `rows(much, out, seed)`; it runs in a process of its own and writes a line of JSON a row as it goes.
+With --out, parts can be run on different occasions: what lies there of the others is taken as it is.
 Parts that take one core run two at a time, those that take both run alone. The table goes to the screen and, after a full run, into docs/guarantees.md.
 """
 
@@ -151,12 +152,12 @@ def main() -> int:
     for thread in threads:
         thread.join()
     lane(tuple(name for name in WIDE if name in names), said.much, out, said.seed, broken)
-    rows = found(out, names)
+    rows = found(out, list(PARTS))
     words = conditions(said.much, time.monotonic() - began, said.seed)
     print("\n".join(["", *table(rows), "", words]))
     for name in broken:
         print(f"The part {name} did not come to an end.")
-    if not broken and len(names) == len(PARTS) and said.much == 1:
+    if not broken and all((out / f"{name}.jsonl").is_file() for name in PARTS) and said.much == 1:
         write_page(rows, words)
         print(f"Written to {PAGE.relative_to(ROOT)}.")
     return 1 if broken or any(row.lost for row in rows) else 0
