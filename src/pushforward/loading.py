@@ -49,6 +49,8 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){0,31}", re.ASCII)
 
 def load(path: str | Path, find: Callable[[str], type], trust: str | None = None) -> Any:
     """Read a model folder. Only classes of pushforward are made, unless `trust` names the package of another."""
+    if "\0" in str(path):
+        raise BadFile(f"{str(path)!r} holds a NUL, which no path does. A saved model is a folder NAME.pf.")
     return steady(Path(path), lambda folder: read(folder, find, trust))
 
 

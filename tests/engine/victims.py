@@ -150,8 +150,9 @@ def look(course, place, step, stands, done):
         weights = course.state(files.steady(folder, pf.load))
         if course.name in OVER or done:
             assert weights in course.wanted, "weights of no run"
-    found = checkpoint.newest(folder / "checkpoints")
-    newest = -1 if found is None else found[1]["step"]
+    # Between a save and the end of its tidying the checkpoints stand in the folder that stepped aside; the next start moves them over.
+    kept = [checkpoint.newest(one / "checkpoints") for one in (folder, *files.left(folder))]
+    newest = max((found[1]["step"] for found in kept if found is not None), default=-1)
     assert newest >= step, f"checkpoint {step} was there, and now the newest is {newest}"
     left = [p.name for p in place.rglob("*") if files.LEFT.fullmatch(p.name) or p.suffix == ".lock"]
     assert not done or not left, f"left behind: {left}"

@@ -83,6 +83,8 @@ def check_promise(path: Path, file: Any, size: int) -> None:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
+    if min(shape, default=0) < 0:
+        raise BadFile(f"{path} promises an array of shape {shape}: no axis has fewer than 0 rows. It is damaged.")
     if not dtype.hasobject and prod(shape) * dtype.itemsize > size:
         raise BadFile(
             f"{path} promises an array of shape {shape} and type {dtype}, more than its {size:,} bytes hold. It is cut short or damaged."

@@ -47,12 +47,13 @@ def numbers(cells: np.ndarray) -> Any:
         return None
     try:
         found = pd.Series(pd.to_numeric(cells))
-    except (ValueError, TypeError):
-        if not alike.before_3() or not all(map(alike.is_number, cells)):
+    except (ValueError, TypeError, OverflowError) as problem:
+        beyond = alike.before_3() or isinstance(problem, OverflowError)  # what an older pandas has no room for
+        if not beyond or not all(map(alike.is_number, cells)):
             return None
-        found = pd.Series(cells, dtype=object)  # numbers beyond what pandas 2 reads
+        found = pd.Series(cells, dtype=object)
     # Integers beyond 64 bits come back as Python objects; floats are read by Python, which rounds correctly.
-    return pd.Series(cells.astype(np.float64)) if found.dtype in (object, np.float64) else found
+    return pd.Series(cells.astype(np.float64)) if found.dtype.kind not in "iu" else found
 
 
 def dates(cells: np.ndarray) -> Any:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..data.examples import Examples
 from ..errors import BadData
 from ..metrics.frames import repeated
-from ..space import Space
+from ..space import Space, alike
 from ..space import columns as col
 from ..space.space import is_frame, is_text
 
@@ -82,16 +82,14 @@ def held(space: Space, x: Any) -> Tensor | None:
 
 def fits(column: col.Column, cells: Any) -> Tensor:
     """Which cells a column can hold."""
-    import pandas as pd
-
     gone = cells.isna().to_numpy()
     if column.discrete:
         known = {col.key(c) for c in column.categories}
         ok = np.array([col.key(col.plain(value)) in known for value in cells], dtype=bool)
     elif column.kind == "date":
-        ok = pd.to_datetime(cells, errors="coerce").notna().to_numpy()
+        ok = alike.dates(cells).notna().to_numpy()
     else:
-        ok = np.isfinite(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+        ok = np.isfinite(alike.numbers(cells))
     return torch.from_numpy(np.where(gone, column.missing, ok))
 
 

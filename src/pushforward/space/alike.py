@@ -88,17 +88,18 @@ def dates(cells: Any) -> Any:
     found = pd.to_datetime(cells, errors="coerce")
     if not before_3() or not getattr(found.dtype, "kind", "") == "M":
         return found
+    zoned = getattr(found.dtype, "tz", None) is not None
     again = {}
-    for row in np.flatnonzero(found.isna().to_numpy()):
+    for row in np.flatnonzero(found.isna().to_numpy()).tolist():
         try:
-            again[int(row)] = datetime.fromisoformat(str(cells.iloc[row]).strip())
-        except ValueError:
+            date = datetime.fromisoformat(str(cells.iloc[row]).strip())
+            if (date.tzinfo is not None) == zoned:
+                again[row] = microseconds([date], zoned).iloc[0]
+        except (ValueError, OverflowError):  # no date, or one before the year 1 in UTC
             continue
     if not again:
         return found
-    zoned = getattr(found.dtype, "tz", None) is not None
     found = found.dt.tz_convert("UTC").dt.as_unit("us") if zoned else found.dt.as_unit("us")
     for row, date in again.items():
-        if (date.tzinfo is not None) == zoned:
-            found.iloc[row] = microseconds([date], zoned).iloc[0]
+        found.iloc[row] = date
     return found

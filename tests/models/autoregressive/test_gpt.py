@@ -21,6 +21,7 @@ def quick(data, **how):
 
 def test_the_logits_are_those_of_gpt2():
     """The same weights in the GPT-2 of the transformers package: |difference| < 1e-5 in float32."""
+    pytest.importorskip("transformers")
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = pf.GPT(layers=3, heads=4, width=32).fit(["abcdefgh"] * 30, steps=3, quiet=True)
