@@ -206,7 +206,9 @@ def killed(tries: int, out: Path, rng: random.Random, name: str, ways: tuple[str
         os.kill(ranks[i % 2], signal.SIGKILL)
         why, said = ended(run, ranks, MINUTE)
         longest = max(longest, time.monotonic() - at)
-        why = why or ("" if "has lost another one of this run" in said else f"no sentence: {said[-200:]}")
+        # The others' own, or that of torchrun where it has ended them before they came to their next step.
+        told = "has lost another one of this run" in said or "Signal 9 (SIGKILL) received" in said
+        why = why or ("" if told else f"no sentence: {said[-200:]}")
         found[f"rank {i % 2} after {wait:.2f} s"] = why or goes_on(place)
     promise = "the others leave within a minute with a sentence; one process goes on from the last checkpoint"
     return row(
