@@ -322,3 +322,18 @@ def test_two_runs_in_one_process(tmp_path):
     go_on.set()
     worker.join()
     assert not thread and (tmp_path / "m.pf" / "card.json").exists()
+
+
+def test_ctrl_c_while_the_lock_is_given_back_is_followed_when_nothing_is_left(tmp_path, monkeypatch):
+    lock, join = locks.take(tmp_path / "m.pf"), threading.Thread.join
+
+    def pressed(thread, *wait):
+        join(thread, *wait)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(lock.beating, "join", lambda *wait: pressed(lock.beating, *wait))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        lock.release()
+    assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGINT) is before
+    locks.take(tmp_path / "m.pf").release()

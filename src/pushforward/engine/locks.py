@@ -31,7 +31,7 @@ from typing import Any
 
 from ..errors import BadFile, Usage
 from .files import make, real
-from .signals import Leaving
+from .signals import Later, Leaving
 
 try:
     import fcntl
@@ -179,11 +179,12 @@ class Lock:
         self.depth -= 1
         if self.depth or self.process != os.getpid():
             return
-        HELD.pop(self.path, None)
         self.leaving.__exit__()
-        self.stop.set()
-        self.beating.join()
-        self.close()
+        with Later():  # else the file would be left, for the next to take over
+            HELD.pop(self.path, None)
+            self.stop.set()
+            self.beating.join()
+            self.close()
 
     def close(self) -> None:
         """Remove the file, if it is still ours, while it is locked; then give the lock back."""

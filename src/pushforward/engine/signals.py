@@ -68,6 +68,20 @@ class Leaving(Handlers):
         return self
 
 
+class Later(Handlers):
+    """Around something short that is to be finished: a signal is followed when it is."""
+
+    def __enter__(self) -> Later:
+        self.heard: list[int] = []
+        self.listen(lambda number, frame: self.heard.append(number), signal.SIGINT, *LEAVE)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        for number in self.heard[:1]:
+            signal.raise_signal(number)
+
+
 class Signals(Handlers):
     """What was heard so far, in `said`."""
 
