@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,8 @@ def part(name: str, much: float, out: Path, seed: int) -> int:
     torch_threads()
     module = importlib.import_module(name)
     folder = out / name
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier run
+    folder.mkdir(parents=True)
     with open(out / f"{name}.jsonl", "w") as file:
         for row in module.rows(much, folder, seed):
             file.write(row.line() + "\n")
