@@ -122,7 +122,8 @@ class Trial:
         kept = stands or any((out / "checkpoints").glob("step-*"))
         assert kept or "solved" in self.root.name or len(numbers) > 1, "neither a model nor a checkpoint"
         left = [p.name for p in place.rglob(".*")]
-        assert not left or code in [-n for n in numbers], f"left {left}"
+        # What is stopped at once may leave the half of a checkpoint, as a kill does: the next start clears it.
+        assert not left or len(numbers) > 1 or code in [-n for n in numbers], f"left {left}"
         assert finished([*self.words, "--resume"], out) == 0, (place / "log").read_text()[-300:]
         assert weights(out) == self.whole, "other weights"
         assert sorted(p.name for p in place.iterdir()) == ["begun", "log", "m.pf"], "something is left"
