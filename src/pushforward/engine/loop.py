@@ -108,11 +108,8 @@ class Run(Keeping):
         self.valid, self.folder, self.callbacks = valid, folder, callbacks
         self.step, self.best, self.best_step, self.waited = 0, None, 0, 0
         self.slower, self.failures = 1.0, 0  # what divergence did to the learning rate, and how often
-        self.parts, self.window, self.missed = (
-            1,
-            Window(),
-            0.0,
-        )  # what a batch is cut into; the steps since the last look, and this one
+        self.parts = 1  # that a batch is cut into
+        self.window, self.missed = Window(), 0.0  # the steps since the last look, and this one
         self.latest = math.nan  # loss of the last look
         self.spent = 0.0  # seconds of earlier parts of this run
         self.began = self.kept = time.monotonic()
