@@ -254,6 +254,28 @@ def test_rows_in_single_precision_are_alike_up_to_their_rounding():
     assert singular(np.column_stack([a, a[:, :1] * np.float32(1.7)])) == [("x0", "x2")]
 
 
+def test_of_very_many_columns_the_copies_are_found():
+    """Rare columns that are 0 almost everywhere, and as often 1 as one another, are none."""
+    x = rng.normal(size=(900, 600))
+    x[:, 1:40], x[np.arange(100, 139), np.arange(1, 40)] = 0.0, 1.0
+    assert singular(x) == []
+    x[:, [7, 55, 590]] = np.column_stack([5 - 2 * x[:, 300], x[:, 100], 1e-9 * x[:, 100]])
+    found = singular(x)
+    assert len(found) == 3 and ("x7", "x300") in found and set().union(*found) == {"x7", "x300", "x55", "x100", "x590"}
+
+
+def test_what_holds_in_some_rows_only_is_no_rule():
+    """Every 20th row is looked at; the 21st says otherwise. Gaps leave their rows out, and no more."""
+    x = rng.normal(size=(40_000, 3))
+    x[:, 2] = x[:, 0] + x[:, 1]
+    assert singular(x) == [("x0", "x1", "x2")]
+    gaps = x.copy()
+    gaps[::2, 1] = np.nan
+    assert singular(gaps) == [("x0", "x1", "x2")]
+    x[21::40, 2] += 1.0
+    assert singular(x) == []
+
+
 def test_probabilities_have_no_such_trouble():
     word = rng.choice(list("abc"), 100)
     n = rng.integers(0, 1000, 100)
@@ -271,3 +293,5 @@ def test_a_fit_says_so_by_name():
         warnings.simplefilter("error", UserWarning)
         pf.GaussianMixture().fit(x, quiet=True)
         pf.GAN().fit(np.column_stack([x, x[:, 0]]), steps=1, quiet=True)  # no density, nothing to say
+    with pytest.warns(UserWarning, match="So do 6 other groups of columns; pushforward.data.singular"):
+        pf.GaussianMixture().fit(np.column_stack([x] + [x[:, :1] * k for k in range(2, 12)]), quiet=True)

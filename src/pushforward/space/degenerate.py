@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 FINE = 1e-6  # of a column's spread: so near to others it follows from them
-LOOKED = 4096  # rows among which what determines what is looked for
+LOOKED = 1024  # rows among which what determines what is looked for, or twice the columns
 WIDE = 512  # columns up to which sums of several others are looked for
+SAID = 4  # groups of columns that a fit names
 SAMPLE = 1 << 16  # rows that say how far out a column lies
 
 
@@ -55,18 +56,30 @@ def far_out(x: np.ndarray) -> bool:
 
 
 def determined(x: Tensor, names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Groups of columns of numbers that determine one another, found among some of the rows and held against all of them."""
-    x = x.double()
-    x = x[~torch.isnan(x).any(1)]
-    scale = spread(x)
+    """Groups of columns of numbers that determine one another: looked for in some of the rows, held against all of them.
+
+    >>> x = torch.tensor([[0.0, 1.0, 5.0], [1.0, 1.0, 7.0], [3.0, 2.0, 11.0], [4.0, 0.0, 13.0], [9.0, 2.0, 23.0]])
+    >>> determined(x, ("a", "b", "c"))
+    [('a', 'c')]
+    """
+    some = x[:: max(1, len(x) // max(LOOKED, 2 * x.shape[1]))].double()
+    if bool(torch.isnan(some.sum())):
+        some = x[~torch.isnan(x.sum(1))].double()
+    first, scale = some[:1], spread(some)
     live = (scale > 0).nonzero()[:, 0]
-    if len(live) < 2 or len(x) < 3:
+    if len(live) < 2 or len(some) < 3:
         return []
-    y = ((x - x[:1]) / torch.where(scale > 0, scale, 1.0))[:, live]
+    y = ((some - first) / torch.where(scale > 0, scale, 1.0))[:, live]
     y = y - y.mean(0)
-    labels = [names[j] for j in live.tolist()]
-    found = sums(y, labels) if y.shape[1] <= WIDE and len(y) > y.shape[1] + 1 else []
-    return found or copies(y, labels)
+    look = sums if len(live) <= WIDE and len(y) > len(live) + 1 else copies
+    groups = []
+    for columns, weights in look(y):
+        of = live[columns]
+        rest = ((x[:, of].double() - first[:, of]) / scale[of]) @ weights
+        rest = rest[~torch.isnan(rest)]
+        if float((rest - rest.mean()).square().mean().sqrt()) <= 10 * FINE:
+            groups.append(tuple(names[j] for j in sorted(of.tolist())))
+    return groups
 
 
 def spread(x: Tensor) -> Tensor:
@@ -74,32 +87,35 @@ def spread(x: Tensor) -> Tensor:
     return x.amax(0) / 2 - x.amin(0) / 2 if len(x) else torch.zeros(x.shape[1:])
 
 
-def copies(y: Tensor, labels: list[str]) -> list[tuple[str, ...]]:
-    """Columns alike up to their unit and sign."""
-    groups: dict[Any, list[int]] = {}
-    for j, column in enumerate((y[:LOOKED] * y[:LOOKED].gather(0, y[:LOOKED].abs().argmax(0, keepdim=True)).sign()).T):
-        groups.setdefault(tuple((column[:64] * 1e5).round().tolist()), []).append(j)
-    return [tuple(labels[j] for j in group) for group in groups.values() if len(group) > 1]
-
-
-def sums(y: Tensor, labels: list[str]) -> list[tuple[str, ...]]:
-    """Columns that are sums of others: those that a pivoted QR leaves without a length of their own."""
+def sums(y: Tensor) -> list[tuple[list[int], Tensor]]:
+    """Columns of which one is a sum of the others, with weights that take all to 0: what a pivoted QR leaves without a length of its own. It is
+    asked where some column has next to no spread given those before it, which a Cholesky factor tells at a tenth of the price."""
     from scipy.linalg import qr, solve_triangular
 
-    some = y[:: max(1, len(y) // LOOKED)]
-    r, order = qr(some.numpy(), mode="r", pivoting=True)
-    length = np.abs(np.diag(r)) / np.sqrt(len(some))
-    rank = int((length > FINE).sum())
-    if rank == len(order):
+    unit = y / y.norm(dim=0)
+    factor, failed = torch.linalg.cholesky_ex(unit.T @ unit)
+    if not bool(failed) and float(factor.diagonal().min()) > 3e-3:
         return []
+    r, order = qr(y.numpy(), mode="r", pivoting=True)
+    rank = int((np.abs(np.diag(r)) > FINE * np.sqrt(len(y))).sum())
     weights = solve_triangular(r[:rank, :rank], r[:rank, rank:])
-    groups = []
-    for k, j in enumerate(order[rank:]):
-        on = order[:rank][np.abs(weights[:, k]) > 1e-4]
-        rest = y[:, j] - y[:, order[:rank].copy()] @ torch.from_numpy(weights[:, k])
-        if float(rest.square().mean().sqrt()) <= 10 * FINE:
-            groups.append(tuple(labels[i] for i in sorted({int(j), *map(int, on)})))
-    return groups
+    found = []
+    for j, weight in zip(order[rank:].tolist(), weights.T, strict=True):
+        on = np.abs(weight) > 1e-4
+        found.append(([j, *order[:rank][on].tolist()], torch.from_numpy(np.concatenate([[1.0], -weight[on]]))))
+    return found
+
+
+def copies(y: Tensor) -> list[tuple[list[int], Tensor]]:
+    """Two columns alike up to their unit and sign: neighbours in one direction of all rows."""
+    along = (torch.arange(len(y)).double() * 0.618033988749895).frac() - 0.5
+    length = along @ (y / y.norm(dim=0))
+    order = length.abs().argsort()
+    close = (length.abs()[order].diff() < 1e-5).nonzero()[:, 0].tolist()
+    pairs = [(int(order[k]), int(order[k + 1])) for k in close]
+    return [
+        ([i, j], torch.tensor([1.0, -float(y[:, i] @ y[:, j] / y[:, j].square().sum())]).double()) for i, j in pairs
+    ]
 
 
 def singular(space: Any, x: Tensor) -> list[tuple[str, ...]]:
@@ -112,7 +128,9 @@ def singular(space: Any, x: Tensor) -> list[tuple[str, ...]]:
     if space.kind == "table":
         still |= {j for j, c in enumerate(space.columns) if c.discrete or c.step}
     keep = [j for j in range(space.size) if j not in still]
-    return determined(x[:, keep], tuple(names[j] for j in keep)) if len(keep) > 1 else []
+    if len(keep) < space.size:
+        x, names = x[:, keep], tuple(names[j] for j in keep)
+    return determined(x, names) if len(keep) > 1 else []
 
 
 def warn(space: Any, x: Tensor) -> None:
@@ -123,10 +141,16 @@ def warn(space: Any, x: Tensor) -> None:
             "assumption. Pass more rows or fewer columns.",
             stacklevel=2,
         )
-    for group in singular(space, x):
+    groups = singular(space, x)
+    for group in groups[:SAID]:
         said = ", ".join(map(repr, group[:8])) + (", …" if len(group) > 8 else "")
         warnings.warn(
             f"Columns {said} determine one another: a density has no limit there, so log-likelihoods say how finely a model resolves that, "
             "and are not to be compared between models. Leave one of the columns out.",
+            stacklevel=2,
+        )
+    if len(groups) > SAID:
+        warnings.warn(
+            f"So do {len(groups) - SAID} other groups of columns; pushforward.data.singular(x) tells which.",
             stacklevel=2,
         )
