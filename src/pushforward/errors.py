@@ -6,8 +6,12 @@ Every error that a user can cause is a `Problem`; its `exit_code` is what the co
 from __future__ import annotations
 
 import difflib
+import os
 import sys
+import warnings
 from collections.abc import Iterable
+
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class Problem(Exception):
@@ -48,6 +52,16 @@ class Diverged(Problem, RuntimeError):
     """The loss became infinite or NaN and going back did not help."""
 
     exit_code = 4
+
+
+def caution(text: str) -> None:
+    """A warning that names the line of the user's which led to it, not one in here or in torch."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and (
+        frame.f_code.co_filename.startswith(HERE) or f"{os.sep}torch{os.sep}" in frame.f_code.co_filename
+    ):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, stacklevel=level)
 
 
 def not_fitted(name: str) -> Exception:

@@ -285,8 +285,9 @@ def test_probabilities_have_no_such_trouble():
 
 def test_a_fit_says_so_by_name():
     x = rng.normal(size=(50, 2))
-    with pytest.warns(UserWarning, match="'x0', 'x2' determine one another: a density has no limit there"):
+    with pytest.warns(UserWarning, match="'x0', 'x2' determine one another: a density has no limit there") as told:
         pf.GaussianMixture().fit(np.column_stack([x, x[:, 0]]), quiet=True)
+    assert told[0].filename == __file__  # the line of the user's that led to it
     with pytest.warns(UserWarning, match="5 rows of 9 columns"):
         pf.PCA(latent=2).fit(rng.normal(size=(5, 9)), quiet=True)
     with warnings.catch_warnings():

@@ -9,12 +9,13 @@ N rows of D columns:   x (N, D)
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..errors import caution
 
 FINE = 1e-6  # of a column's spread: so near to others it follows from them
 LOOKED = 1024  # rows among which what determines what is looked for, or twice the columns
@@ -136,21 +137,18 @@ def singular(space: Any, x: Tensor) -> list[tuple[str, ...]]:
 def warn(space: Any, x: Tensor) -> None:
     """Say which columns determine one another, once a fit; and that rows are fewer than columns, where all lie on one plane."""
     if space.kind == "real" and len(space.shape) == 1 and 2 < len(x) <= space.size - len(space.fixed):
-        warnings.warn(
+        caution(
             f"There are {len(x)} rows of {space.size} columns: a density of so few rows has no limit, and what is learned of it is a model's own "
             "assumption. Pass more rows or fewer columns.",
-            stacklevel=2,
         )
     groups = singular(space, x)
     for group in groups[:SAID]:
         said = ", ".join(map(repr, group[:8])) + (", …" if len(group) > 8 else "")
-        warnings.warn(
+        caution(
             f"Columns {said} determine one another: a density has no limit there, so log-likelihoods say how finely a model resolves that, "
             "and are not to be compared between models. Leave one of the columns out.",
-            stacklevel=2,
         )
     if len(groups) > SAID:
-        warnings.warn(
+        caution(
             f"So do {len(groups) - SAID} other groups of columns; pushforward.data.singular(x) tells which.",
-            stacklevel=2,
         )

@@ -12,13 +12,12 @@ N examples of D variables, C rows seen:   x (N, D)   seen.rows (C, D)   seen.cou
 
 from __future__ import annotations
 
-import warnings
 from math import exp, inf, log
 from typing import ClassVar
 
 import torch
 
-from ...errors import BadData, Usage, did_you_mean
+from ...errors import BadData, Usage, caution, did_you_mean
 from ...maths.supports import support_of
 from ...maths.tables import Seen, first_row, log_sum, missing
 from ...noise import uniform
@@ -111,10 +110,9 @@ class Counts(Classical):
         unseen = torch.where(self.support_.holds(x), torch.full_like(seen, extra), -inf)
         nats = torch.where(row < 0, unseen, seen) + scale
         if extra == -inf and bool((row < 0).any()):
-            warnings.warn(
+            caution(
                 f"Some rows never came, so their log p is -inf. Good and Turing put {self.missing_mass_:.3g} on such "
                 "rows; Counts(smooth=1.0) or Counts(unseen='good-turing') gives them a share.",
-                stacklevel=2,
             )
         return nats
 
