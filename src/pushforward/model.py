@@ -25,7 +25,7 @@ from .engine import Journal, Lots, Machine, Recipe, memory, play
 from .errors import BadData, Unable, Usage, not_fitted
 from .fields import Fields
 from .saving import claim, save
-from .space import Chart, Space
+from .space import Chart, Space, indexed
 
 SOLVING = 1 << 41  # the step whose noise a closed form sees
 BUDGET = 1 << 26  # numbers that a batch of a door may hold at once
@@ -139,7 +139,7 @@ class Model(Fields):
         )
         examples = x if isinstance(x, Examples) and given is None else load_data(x, given=given)
         machine = Machine(device, recipe.precision, shards)
-        folder = None if out is None else Path(out)
+        folder = None if out is None else Path(out).absolute()
         if folder and machine.rank == 0:
             claim(folder, overwrite, resume)
         steps = not hasattr(type(self), "solve")
@@ -162,8 +162,7 @@ class Model(Fields):
             self.history_, self._recipe = journal.entries, recipe
             self.eval()
             self.outcome_ |= {"remark": self.remark()} if hasattr(type(self), "remark") else {}
-            if folder and machine.rank == 0:
-                save(self, folder)
+            machine.end(lambda: save(self, folder) if folder else None)
         return self
 
     @torch.no_grad()
@@ -275,7 +274,7 @@ class Model(Fields):
 
     @Ability
     def bound(self, x: Any, given: Any = None, seed: int = 0) -> Any:
-        """A lower bound of log p(x | given) in nats per example, in the units of the data."""
+        """A number in nats per example that is at most log p(x | given), on average over its draws; in the units of the data."""
         inner = self._bound if hasattr(type(self), "_bound") else self._log_prob  # type: ignore[attr-defined]
         return self.per_row(x, given, inner, seed)
 
@@ -327,7 +326,7 @@ class Model(Fields):
 
         with torch.no_grad():
             out = self.batched(one, len(tensor), seed, self.space.shape)
-        return out if isinstance(x, Tensor) else self.space.restore(out)
+        return out if isinstance(x, Tensor) else indexed(self.space.restore(out), x)
 
     def grad_log_prob(self, x: Any, given: Any = None) -> Any:
         """∇ log p(x) (or of the bound, or minus the energy's gradient) with respect to x, in the units of the data."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from .engine.files import BEFORE, MANIFEST, RUNS, make, mend, real, remove, staged, tidy, write_tensors
+from .engine.files import BEFORE, MANIFEST, RUNS, make, mend, movable, real, remove, staged, tidy, write_tensors
 from .engine.locks import WORDS, Word, hold
 from .engine.signals import Signals
 from .errors import BadFile, Usage
@@ -30,9 +30,13 @@ def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
     folder = Path(path)
     try:
         with hold(folder) as lock:
+            if lock.depth > 1:
+                raise Usage(f"{folder} is where the run that is going on keeps its own. Save to another place.")
             mend(folder)
             tidy(folder / "checkpoints")
             check(folder, overwrite or resume)
+            if folder.exists():
+                moved(folder)
             make(folder)
             found = WORDS.get(real(folder), Word())
             WORDS[real(folder)] = Word(lock.said or found.said, overwrite and not resume and any(folder.iterdir()))
@@ -41,13 +45,24 @@ def claim(path: str | Path, overwrite: bool, resume: bool) -> Path:
     return folder
 
 
+def moved(folder: Path) -> None:
+    """Whether what is written can take the place of a folder that stands: said now, not when a model has been learned."""
+    try:
+        movable(folder)
+    except OSError as problem:
+        raise BadFile(
+            f"{folder} cannot change places with a new one ({problem.strerror}): a volume is mounted there, or it belongs to a container's image. "
+            "Name a folder inside it, or another place."
+        ) from problem
+
+
 def check(folder: Path, may: bool) -> None:
     """Whether a folder is one that a model may be written to."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise Usage(f"{folder} is a file; a model is a folder. Name another place.")
-    if not may:
+    if not may and any(folder.iterdir()):
         raise Usage(
             f"{folder} exists. Say overwrite (--overwrite) to replace it, resume (--resume) to go on with it, or name another."
         )
@@ -120,7 +135,7 @@ def save(model: Any, folder: Path) -> Path:
                 write_tensors(stage / "weights.safetensors", model.state_dict())
                 if history.is_file() and not history.is_symlink() and not anew:
                     shutil.copyfile(history, stage / "journal.jsonl")
-                (stage / "README.md").write_text(readme(model, described))
+                (stage / "README.md").write_text(readme(model, described, folder.name))
         signals.follow()
     except OSError as problem:
         raise BadFile(
@@ -129,12 +144,12 @@ def save(model: Any, folder: Path) -> Path:
     return folder
 
 
-def readme(model: Any, described: dict[str, Any]) -> str:
-    abilities = "\n".join(f"- `{name}`: {kind}" for name, kind in described["abilities"].items())
+def readme(model: Any, described: dict[str, Any], name: str) -> str:
+    abilities = "\n".join(f"- `{verb}`: {kind}" for verb, kind in described["abilities"].items())
     outcome = ", ".join(f"{k} {v}" for k, v in described["outcome"].items() if v is not None)
     return (
         f"# {described['class']}\n\nA generative model of {model.space} made with pushforward {described['versions']['pushforward']} "
         f"({described['written']}).\n\n{(type(model).__doc__ or '').strip().splitlines()[0]}\n\n## It can\n\n{abilities}\n\n## Training\n\n{outcome}\n\n"
-        f"## Use\n\n```python\nimport pushforward as pf\nmodel = pf.load('{model.space.form}.pf')\nmodel.sample(10)\n```\n\n"
+        f"## Use\n\n```python\nimport pushforward as pf\nmodel = pf.load('{name}')\nmodel.sample(10)\n```\n\n"
         "What it draws is generated, not observed. It has learned from its training data, their errors and their biases included.\n"
     )

@@ -1,4 +1,4 @@
-"""Runs of several processes: what torchrun starts, how it is started, and two hosts on one machine.
+"""Runs of several processes: what torchrun starts, how it is started, many played by threads of one, and two hosts on one machine.
 
 As a program (`torchrun hosts.py FOLDER NAME …`) it trains each system of `SYSTEMS` with averaged gradients and with spread weights, and leaves
 `FOLDER/NAME-ddp.safetensors` and `FOLDER/NAME-fsdp.safetensors`.
@@ -11,11 +11,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -131,6 +133,53 @@ def workers(torchrun: int) -> list[int]:
         except (OSError, ValueError):
             continue  # it ended meanwhile
     return [pid for rank, pid in sorted(found) if rank >= 0]
+
+
+# ---- more than two -----------------------------------------------------------------------------------------------------
+def crowd(world: int, work: Callable[[], Any]) -> dict[int, Any]:
+    """What `work` gives on each of many processes, which are threads here, over the process group that torch tests itself with."""
+    import torch
+    import torch.distributed as dist
+    from torch.testing._internal.distributed import multi_threaded_pg as threaded
+
+    from pushforward.model import Model
+
+    here, found, lock, make = threading.local(), {}, threading.Lock(), Model.make
+
+    def one(rank: int, store: Any) -> None:
+        here.ranks = rank, world
+        dist.init_process_group("threaded", rank=rank, world_size=world, store=store)
+        try:
+            found[rank] = work()
+        except BaseException as problem:  # the others are not to wait for it
+            found[rank] = f"{type(problem).__name__}: {problem}"
+            threaded.ProcessLocalGroup.exception_handle(problem)
+        finally:
+            dist.destroy_process_group()
+
+    def made(self: Any, *how: Any) -> None:
+        with lock:  # first weights come from a generator that threads share
+            make(self, *how)
+
+    torch._C._distributed_c10d._set_thread_isolation_mode(True)
+    threaded._install_threaded_pg()
+    try:
+        with (
+            mock.patch("pushforward.engine.machine.ranks", lambda: here.ranks),
+            mock.patch("pushforward.data.stores.ranks", lambda: here.ranks),
+            mock.patch.object(Model, "make", made),
+        ):
+            store = dist.HashStore()
+            threads = [threading.Thread(target=one, args=(rank, store)) for rank in range(world)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        threaded._uninstall_threaded_pg()
+        threaded.ProcessLocalGroup.reset()
+        torch._C._distributed_c10d._set_thread_isolation_mode(False)
+    return found
 
 
 # ---- two hosts --------------------------------------------------------------------------------------------------------

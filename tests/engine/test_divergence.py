@@ -156,6 +156,12 @@ def test_a_loss_that_explodes_ends_in_diverged_at_a_state_that_can_be_used():
     assert np.isfinite(model.log_prob(X)).all()
 
 
+def sprung(trap, times):
+    """A trap that has had its effect so often."""
+    trap.__dict__["sprung"] = times
+    return trap
+
+
 @pytest.mark.parametrize(("stop", "left"), [(30, 5), (41, 5), (70, 0)])
 def test_resume_is_bit_exact_across_trouble(tmp_path, stop, left):
     """Five bad steps from 42 on lead back to 40; a stop before them, or long after them, changes no bit."""
@@ -163,7 +169,7 @@ def test_resume_is_bit_exact_across_trouble(tmp_path, stop, left):
     assert any("back to step 40" in text for text in said(whole))
     first = Trap(at=42, times=5)
     first.fit(X, steps=90, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == stop], **HOW)
-    again = Trap(at=42, times=left).fit(X, steps=90, out=tmp_path / "m.pf", resume=True, **HOW)
+    again = sprung(Trap(at=42, times=5), 5 - left).fit(X, steps=90, out=tmp_path / "m.pf", resume=True, **HOW)
     assert same(weights(whole), weights(again)) == (
         stop != 41
     )  # a run that was resumed can go back to there, and no further
@@ -172,8 +178,8 @@ def test_resume_is_bit_exact_across_trouble(tmp_path, stop, left):
 
 def test_the_count_of_steps_passed_over_is_in_the_checkpoint(tmp_path):
     """Two bad steps before a stop and two after it are four of one window: back, as without the stop."""
-    Trap(at=42, times=2).fit(X, steps=90, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == 44], **HOW)
-    again = Trap(at=44, times=2).fit(X, steps=90, out=tmp_path / "m.pf", resume=True, **HOW)
+    Trap(at=42, times=4).fit(X, steps=90, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == 44], **HOW)
+    again = sprung(Trap(at=42, times=4), 2).fit(X, steps=90, out=tmp_path / "m.pf", resume=True, **HOW)
     assert any("4 of the last steps" in text and "back to step 44" in text for text in said(again))
 
 
@@ -214,3 +220,71 @@ def test_the_kernel_that_looks_for_itself_passes_over_too():
         opt.found_inf, weight.grad = torch.zeros(()), torch.ones(5)
         opt.step()
         assert not torch.equal(weight, torch.ones(5)) and bool(torch.isfinite(weight).all())
+
+
+class Rare(Line):
+    """Steps of which the loss is not a number."""
+
+    bad: tuple[int, ...] = (20, 41)
+
+    def loss(self, x, given=None):
+        return super().loss(x, given) * (math.nan if self.training and self.step in self.bad else 1.0)
+
+
+@pytest.mark.parametrize("every", [1, 21])
+def test_a_bad_step_now_and_then_costs_nothing_however_often_a_validation_looks(every):
+    """Steps that are passed over are counted over NOTE steps, not over the one or two between two looks."""
+    model = Rare().fit(X, steps=45, patience=0, **HOW | {"every": every})
+    assert len(said(model)) == 2 and all("1 step had" in text for text in said(model))
+    assert all(math.isfinite(e["loss"]) for e in model.history_ if "loss" in e)
+
+
+def test_more_than_a_few_between_many_looks_go_back():
+    model = Rare(bad=tuple(range(30, 40, 2))).fit(X, steps=60, **HOW | {"every": 1})
+    assert "4 of the last steps" in said(model)[0] and "back to step 36" in said(model)[0]
+
+
+def test_a_run_of_which_no_step_moved_a_weight_is_none():
+    with pytest.raises(Diverged, match="at step 2"):
+        Rare(bad=(0, 1)).fit(X, steps=2, **HOW)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_a_gradient_whose_square_is_infinite_does_not_stop_a_weight_for_ever(optimizer):
+    """It is finite, and so is the loss; but the optimiser would divide by infinity from then on, and nobody would hear of it."""
+
+    class Spiky(Line):
+        """One gradient of 1e25, when asked for the first time."""
+
+        def loss(self, x, given=None):
+            loss = super().loss(x, given)
+            if self.step == 30 and not self.__dict__.get("sprung"):
+                self.__dict__["sprung"] = True
+                loss = loss + 1e25 * (self.mean - self.mean.detach()).sum()
+            return loss
+
+    model = Spiky().fit(X, steps=60, optimizer=optimizer, **HOW)
+    assert "one of its moments in the optimiser" in said(model)[0] and "back to step 20" in said(model)[0]
+
+
+class Edge(Line):
+    """A held-out example that it cannot reach, until a step."""
+
+    value: float = math.nan
+    until: int = 10**9
+
+    def judge(self, x, given):
+        nats = super().judge(x, given)
+        return nats.fill_(-self.value) if self.step < self.until else nats
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_validation_that_is_no_number_is_neither_the_best_nor_the_end(tmp_path, value):
+    how = HOW | {"patience": 3, "every": 10, "valid": 0.2}
+    never = Edge(value=value).fit(X, steps=100, out=tmp_path / "m.pf", **how)
+    assert never.outcome_["reason"] == "steps" and never.outcome_["best"] is None
+    assert sum("held-out examples have" in text for text in said(never)) == 1
+    again = Edge(value=value).fit(X, steps=120, out=tmp_path / "m.pf", resume=True, **how)  # its checkpoint can be read
+    assert again.outcome_["step"] == 120
+    once = Edge(value=value, until=20).fit(X, steps=100, **how | {"lr": 0.01})
+    assert once.outcome_["best_step"] >= 20 and math.isfinite(once.outcome_["best"])

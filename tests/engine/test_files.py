@@ -3,19 +3,22 @@
 import errno
 import json
 import os
+import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from pushforward.engine import Journal, checkpoint, files
-from pushforward.errors import BadFile, Usage
+from pushforward.engine import Journal, checkpoint, files, journal
+from pushforward.errors import BadData, BadFile, Usage
 from pushforward.saving import claim, discard, save
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faults import Faults, snapshot
-from lines import Line
+from lines import Line, Trap
 from test_crash import X, contents, models, nobody_holds_anything, two_renames
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layer reads names of open files from /proc")
@@ -157,3 +160,152 @@ def test_a_journal_that_was_cut_short_goes_on_after_its_last_whole_line(tmp_path
         journal.note(9, loss=1.0)
     text = (tmp_path / "journal.jsonl").read_bytes()
     assert text.startswith(whole) and [json.loads(line)["step"] for line in text.splitlines()] == [1, 2, 9]
+
+
+# ---- systems of files that cannot do what others can --------------------------------------------------------------------
+def test_where_what_is_open_keeps_a_folder_a_run_ends_well_and_leaves_nothing(tmp_path, monkeypatch):
+    """NFS: no exchange of names, and a file that is removed while it is open gets another name in its folder."""
+    remove = os.unlink
+
+    def unlink(path, *, dir_fd=None):
+        whole = os.path.join(f"/proc/self/fd/{dir_fd}" if dir_fd is not None else "", path)
+        found = os.stat(whole)
+        opened = [
+            os.stat(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{n}")
+        ]
+        if any((o.st_dev, o.st_ino) == (found.st_dev, found.st_ino) for o in opened) and whole.endswith(".jsonl"):
+            os.rename(whole, os.path.join(os.path.dirname(whole), f".nfs{found.st_ino}"))
+            silly.append(found.st_ino)
+        else:
+            remove(path, dir_fd=dir_fd)
+
+    silly = []
+    two_renames(monkeypatch)
+    monkeypatch.setattr(os, "unlink", unlink)
+    model = Line().fit(X, steps=4, out=tmp_path / "m.pf", quiet=True)
+    assert silly and np.isfinite(model.score(X)) and files.verify(tmp_path / "m.pf") == 3
+    assert [p.name for p in tmp_path.iterdir()] == ["m.pf"]
+
+
+def test_a_system_of_files_that_flushes_no_folders_is_written_to(tmp_path, monkeypatch):
+    def fsync(number):
+        def one(handle):
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(number, os.strerror(number))
+
+        return one
+
+    monkeypatch.setattr(os, "fsync", fsync(errno.EINVAL))
+    assert files.verify(Line().fit(X, steps=2, quiet=True).save(tmp_path / "m.pf")) == 3
+    monkeypatch.setattr(os, "fsync", fsync(errno.EIO))
+    with pytest.raises(BadFile, match="Input/output error"):
+        Line().fit(X, steps=2, quiet=True).save(tmp_path / "n.pf")
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
+def test_a_folder_that_cannot_change_places_is_refused_before_anything_is_learned(
+    tmp_path, monkeypatch, models, number
+):
+    """A volume that is mounted there, or a layer of a container."""
+    rename, out = os.rename, tmp_path / "out"
+    out.mkdir()
+
+    def fixed(a, b):
+        if Path(a) == out:
+            raise OSError(number, os.strerror(number))
+        rename(a, b)
+
+    two_renames(monkeypatch)
+    monkeypatch.setattr(os, "rename", fixed)
+    with pytest.raises(BadFile, match=r"cannot change places .*Name a folder inside it"):
+        Line().fit(X, steps=2, out=out, quiet=True, callbacks=[lambda moment: pytest.fail("it learns")])
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    Line().fit(X, steps=2, out=out / "m.pf", quiet=True)
+
+
+def test_a_claim_that_fails_anywhere_leaves_what_stands(tmp_path, models):
+    """To see whether a folder can change places it is moved aside and back: a disk may fail between the two."""
+    folder = save(models[0], tmp_path / "m.pf")
+    old, fired = contents(folder), True
+    for at in range(1, 40):
+        with Faults(tmp_path, at, errno.EIO) as disk:
+            try:
+                claim(folder, False, True)
+            except BadFile:
+                assert disk.fired
+        assert contents(files.standing(folder)) == old and not disk.missed
+        claim(folder, False, True)
+        assert [p.name for p in tmp_path.iterdir()] == ["m.pf"] and contents(folder) == old
+        fired = bool(disk.fired)
+    assert not fired
+
+
+def test_an_empty_folder_is_free(tmp_path):
+    """What a fit leaves whose examples are refused, or what mkdtemp makes."""
+    with pytest.raises(BadData, match="NaN"):
+        Line().fit(np.where(X == X[0, 0], np.nan, X), steps=2, out=tmp_path / "m.pf", quiet=True)
+    Line().fit(X, steps=2, out=tmp_path / "m.pf", quiet=True)
+    with pytest.raises(Usage, match="exists"):
+        Line().fit(X, steps=2, out=tmp_path / "m.pf", quiet=True)
+
+
+def test_what_somebody_put_into_a_folder_stays_there(tmp_path, models):
+    folder = tmp_path / "m.pf"
+    Line().fit(X, steps=2, out=folder, quiet=True)
+    (folder / "report.html").write_text("mine")
+    Line().fit(X, steps=4, out=folder, resume=True, quiet=True)
+    models[0].save(folder, overwrite=True)
+    assert (folder / "report.html").read_text() == "mine" and files.verify(folder) == 3
+
+
+def test_half_of_a_folder_is_not_moved_into_the_one_that_stands(tmp_path):
+    (tmp_path / "m.pf" / "checkpoints").mkdir(parents=True)
+    stage = tmp_path / ".m.pf.12.part"
+    stage.mkdir()
+    for name in ("card.json", "weights.safetensors", "README.md", "journal.jsonl"):
+        (stage / name).write_text("half")
+    files.mend(tmp_path / "m.pf")
+    assert [p.name for p in tmp_path.rglob("*")] == ["m.pf", "checkpoints"]
+
+
+def test_a_callback_does_not_save_over_the_run_that_calls_it(tmp_path):
+    """Its checkpoints and its journal would go as those of a run before."""
+
+    def keep(moment):
+        with pytest.raises(Usage, match="where the run that is going on keeps its own"):
+            moment.model.save(tmp_path / "m.pf", overwrite=True)
+        moment.model.save(tmp_path / "other.pf", overwrite=True)
+
+    Line().fit(X, steps=2, out=tmp_path / "m.pf", callbacks=[keep], quiet=True)
+    assert (tmp_path / "m.pf" / "journal.jsonl").exists() and files.verify(tmp_path / "other.pf") == 3
+
+
+# ---- who reads what a run says ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("way", ["a full disk", "nobody", "none"])
+def test_a_run_goes_on_where_nobody_can_read_what_it_says(tmp_path, monkeypatch, way):
+    """A log on a full disk, a pipe whose reader has left, no terminal at all: what is said is in the journal."""
+    here, there = os.pipe()
+    os.close(here)
+    log = None if way == "none" else open("/dev/full" if way == "a full disk" else there, "w")
+    monkeypatch.setattr(sys, "stderr", log)
+    monkeypatch.setattr(journal, "PLAIN", 0.0)
+    try:
+        model = Trap(at=5).fit(X, steps=20, out=tmp_path / "m.pf", patience=0)
+    finally:
+        monkeypatch.undo()
+        with suppress(OSError):
+            log.close() if log else os.close(there)
+    assert any("passed over" in e.get("said", "") for e in model.history_) and files.verify(tmp_path / "m.pf") == 3
+    assert "passed over" in (tmp_path / "m.pf" / "journal.jsonl").read_text()
+
+
+def test_a_run_goes_on_where_tensorboard_cannot_write(tmp_path):
+    class Full:
+        def add_scalar(self, *about):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Journal(tmp_path / "m.pf", quiet=True) as lines:
+        lines.writer = Full()
+        lines.note(1, loss=1.0)
+        lines.note(2, loss=1.0)
+    assert [e.get("step", e.get("said", "")[:11]) for e in lines.entries] == [1, "TensorBoard", 2]

@@ -337,3 +337,28 @@ def test_ctrl_c_while_the_lock_is_given_back_is_followed_when_nothing_is_left(tm
         lock.release()
     assert list(tmp_path.iterdir()) == [] and signal.getsignal(signal.SIGINT) is before
     locks.take(tmp_path / "m.pf").release()
+
+
+def test_a_lock_is_not_kept_by_the_children_of_who_is_gone(tmp_path):
+    """A run is killed; a worker that it forked lives on, and has inherited the file that the lock is on."""
+    folder, (here, there) = tmp_path / "m.pf", os.pipe()
+
+    def run():
+        locks.take(folder)
+        if os.fork() == 0:
+            os.write(there, str(os.getpid()).encode())
+            time.sleep(60)
+            os._exit(0)
+        os.write(there, b" ")
+
+    number, end = child(run)
+    worker = b""
+    while not worker.strip() or b" " not in worker:
+        worker += os.read(here, 20)
+    end()
+    try:
+        with locks.hold(folder) as lock:
+            assert f"left locked by process {number}" in lock.said
+    finally:
+        os.kill(int(worker), signal.SIGKILL)
+        os.close(here), os.close(there)

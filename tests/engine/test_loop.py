@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -227,3 +228,85 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
         together = load_file(tmp_path / f"{shards}.safetensors")
         for name, t in alone.state_dict().items():
             assert torch.allclose(t, together[name], atol=1e-12, rtol=0), (shards, name)
+
+
+@pytest.mark.parametrize(
+    ("change", "data", "told"),
+    [
+        ({"seed": 5}, X, r"seed was 3 and is 5, and the examples are others"),  # others are held out
+        ({"lr": 0.5}, X, r"bit: lr was 0.001 and is 0.5\.$"),
+        ({}, X + 1e-9, r"bit: the examples are others\.$"),
+        ({}, X[:150], r"the examples are others"),
+        ({"steps": 70, "patience": 3, "keep": 5}, X, r"^Going on from step 25\.$"),
+    ],
+)
+def test_resume_says_what_is_not_as_it_was(tmp_path, change, data, told):
+    how = dict(seed=3, batch=32, quiet=True, steps=60, every=10)
+    Line().fit(X, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == 25], **how)
+    again = Line().fit(data, out=tmp_path / "m.pf", resume=True, **how | change)
+    assert re.search(told, [e["said"] for e in again.history_ if "said" in e][0])
+
+
+def test_a_checkpoint_of_other_fields_is_refused_though_its_shapes_fit(tmp_path):
+    Line(drop=0.2).fit(X, steps=5, out=tmp_path / "m.pf", quiet=True)
+    with pytest.raises(Usage, match=r"is of Line\(drop=0.2\); this is Line\(\)\. Resume with the same fields"):
+        Line().fit(X, steps=9, out=tmp_path / "m.pf", resume=True, quiet=True)
+
+
+def test_a_damaged_checkpoint_that_is_passed_over_is_named(tmp_path):
+    Line().fit(X, steps=20, out=tmp_path / "m.pf", quiet=True, keep=0.0, every=10)
+    newest = tmp_path / "m.pf" / "checkpoints" / "step-000000020"
+    (newest / "state.json").write_text("{}")
+    again = Line().fit(X, steps=30, out=tmp_path / "m.pf", resume=True, quiet=True)
+    assert [e["said"] for e in again.history_ if "said" in e] == [
+        f"{newest} is damaged, and is passed over.",
+        "Going on from step 10.",
+    ]
+
+
+def test_slow_steps_are_kept_between_two_looks(tmp_path):
+    """Every step is slower than `keep` here, so what a kill takes is one step, not those up to the next look."""
+    how = dict(batch=32, quiet=True, steps=30)
+
+    def stop(moment):
+        if moment.step == 7:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        Line(drop=0.2).fit(X, out=tmp_path / "m.pf", callbacks=[stop], keep=1e-9, **how)
+    assert [step for step, _ in checkpoint.places(tmp_path / "m.pf" / "checkpoints")] == [5, 6]
+    again = Line(drop=0.2).fit(X, out=tmp_path / "m.pf", resume=True, **how)
+    assert same(weights(again), weights(Line(drop=0.2).fit(X, **how)))
+
+
+def test_settings_out_of_range_are_named_before_the_first_step():
+    wrong = {
+        "time": [0, "0s"],
+        "warmup": [-1, 1.5],
+        "keep": ["60", -1.0],
+        "seed": [None, 1.5, "a"],
+        "lr": [np.nan, np.inf, True],
+    }
+    wrong |= {
+        "beta1": [2.0],
+        "beta2": [1.0],
+        "decay": [-1],
+        "steps": [2.5],
+        "batch": [1.5, 0],
+        "accumulate": [1.5],
+        "clip": [np.nan],
+    }
+    wrong |= {"ema": ["x"], "every": [0.5], "compile": ["yes"], "epochs": [np.nan], "valid": [0.95]}
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(Usage, match=f"{name}=.*(is awaited|not a time)"):
+                Line.recipe.change(**{name: value})
+    fine = Line.recipe.change(steps=1e4, batch=np.int64(32), lr=np.float32(0.5), seed=np.int64(3))
+    assert [type(v) for v in (fine.steps, fine.batch, fine.lr, fine.seed)] == [int, int, float, int]
+
+
+def test_the_time_left_of_a_run_of_so_many_seconds_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("pushforward.engine.journal.PLAIN", 0.0)
+    Line().fit(X, time="1s", every=5)
+    left = [float(word) for word in re.findall(r"about (\d+) s left", capsys.readouterr().err)]
+    assert left and max(left) <= 60

@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 import pushforward as pf
 from pushforward import cli
 from pushforward.data.stores import Groups, Mapped, Tensors
-from pushforward.engine.machine import Lost, Machine, gone
+from pushforward.engine import loop
+from pushforward.engine.machine import DAY, Lost, Machine, device_of, gone
 from pushforward.engine.rows import Rows
 from pushforward.workbench import sharing
 
@@ -44,6 +45,18 @@ def test_two_processes_learn_the_weights_of_one(two, name):
         together = load_file(two / f"{name}-{way}.safetensors")
         for key, t in alone.items():
             assert torch.allclose(t, together[key], atol=1e-9 if name == "GAN" else 1e-12, rtol=0), (way, key)
+
+
+def test_eight_processes_learn_the_weights_of_one_and_three_go_on(tmp_path, monkeypatch):
+    """Played by threads, in float64. Eight share a weight of four rows: some have none of it."""
+    monkeypatch.setattr(loop, "LOOK", 0.0)  # all stop at the step at which one is told
+    how = {"batch": 24, "shards": True, "out": tmp_path / "m.pf"}
+    alone = hosts.weights(hosts.fit("VAE", batch=24))
+    stopped = hosts.crowd(8, lambda: hosts.fit("VAE", callbacks=[lambda m: m.step == 6], **how).outcome_["step"])
+    assert len(stopped) == 8 and set(stopped.values()) <= {6, 7}
+    assert len(list((tmp_path / "m.pf" / "checkpoints" / f"step-{stopped[0]:09d}").glob("shard-*"))) == 8
+    for ended in hosts.crowd(3, lambda: hosts.weights(hosts.fit("VAE", resume=True, **how))).values():
+        assert all(torch.allclose(t, ended[key], atol=1e-12, rtol=0) for key, t in alone.items())
 
 
 # ---- rows of their own --------------------------------------------------------------------------------------------------
@@ -152,6 +165,57 @@ def test_only_what_is_said_of_connections_is_a_lost_process():
     with pytest.raises(pf.errors.Usage, match="Timed out"), machine.heard():
         raise pf.errors.Usage("Timed out is a word that an error of ours may have")
     assert not gone(ValueError("x"))
+    with pytest.raises(Lost, match="run it again"), machine.heard(sharing.ANEW):
+        raise RuntimeError("Connection closed by peer")
+
+
+def second(first):
+    """The second of two processes, and what the first says."""
+    machine = Machine("cpu")
+    machine.world, machine.tell, machine.sums = 2, lambda own: {**own, **first}, lambda *numbers: list(numbers)
+    return machine
+
+
+def test_processes_that_were_given_different_things_say_which():
+    second({}).same(recipe={"lr": 0.2}, examples=3)
+    with pytest.raises(
+        pf.errors.Usage, match=r"differ in recipe \(1 of 2 processes\)\. Here recipe .*0\.2.*there.*0\.1"
+    ):
+        second({"recipe": '{"lr": 0.1}'}).same(recipe={"lr": 0.2}, examples=3)
+    with pytest.raises(pf.errors.Usage, match=r"differ in weights .*\[3, 4\].*there.*\[2, 4\]"):
+        second({"weights": '[["weight", [2, 4], "torch.float32"]]'}).place(torch.nn.Linear(4, 3, bias=False))
+
+
+def test_who_is_at_a_disk_is_waited_for_longer_than_who_is_silent(monkeypatch):
+    told = {}
+    monkeypatch.setattr(torch.distributed, "barrier", lambda **how: told.update(how))
+    machine = Machine("cpu")
+    machine.world = 2
+    machine.meet()
+    assert told["timeout"].total_seconds() == DAY
+
+
+def test_each_process_of_a_host_has_a_cuda_device_of_its_own(monkeypatch):
+    """Played: what torchrun tells, and a torch that sees two devices."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_of("cuda") == device_of("auto") == torch.device("cuda", 0) and device_of("cuda:1").index == 1
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert device_of("cuda") == device_of("auto") == torch.device("cuda", 1)
+    with pytest.raises(pf.errors.Usage, match="the 2 processes of this host would share it"):
+        device_of("cuda:0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(pf.errors.Usage, match=r"runs 3 processes and torch sees 2 CUDA device"):
+        device_of("auto")
+
+
+def test_processes_do_not_choose_a_device_that_they_cannot_talk_over(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_of("auto").type == "mps"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert device_of("auto").type == "cpu"
 
 
 # ---- a process that is killed, a signal to one ------------------------------------------------------------------------------
@@ -306,3 +370,42 @@ def test_rows_of_a_memory_mapped_array_are_scored_a_lot_at_a_time(tmp_path, monk
     monkeypatch.setattr(Mapped, "take", lambda self, rows: taken.append(len(rows)) or take(self, rows))
     found = sharing.score(str(path), str(tmp_path / "x.npy"), said={"stream": True})
     assert max(taken) <= 4096 and np.allclose(found.values, pf.load(path).log_prob(x)) and found.by == "log_prob"
+
+
+# ---- closed forms ---------------------------------------------------------------------------------------------------------------
+SOLVED = """
+import os, sys
+import numpy as np, torch
+torch.set_num_threads(1)
+from safetensors.torch import save_file
+import pushforward as pf
+from pushforward.data.stores import Mapped
+from pushforward.engine import solving
+solving.LOT = 3 * 64
+taken, take = set(), Mapped.take
+Mapped.take = lambda self, rows: taken.update(rows.tolist()) or take(self, rows)
+rank = int(os.environ.get("RANK", 0))
+for kind, fields in (("Gaussian", {{}}), ("PCA", {{"latent": 2}})):
+    data = pf.Examples(np.load({x!r}, mmap_mode="r"))
+    model = getattr(pf, kind)(**fields)
+    lay, model.__dict__["make"] = model.make, lambda *a: lay(*a) or taken.clear()  # its chart looks at the first rows
+    model.fit(data, precision="float64")
+    assert taken == set(range(rank * 1001 // 2, (rank + 1) * 1001 // 2)), (kind, min(taken), max(taken), len(taken))
+    save_file({{n: t.contiguous() for n, t in model.state_dict().items()}}, f"{out}/{{kind}}-{{rank}}.safetensors")
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_moments_of_two_processes_that_read_each_its_rows_are_those_of_one(tmp_path):
+    """To 1e-10, at a mean a thousand standard deviations from 0."""
+    x = np.random.default_rng(5).normal(size=(1001, 3)) @ np.diag([1.0, 2.0, 0.5]) + 1e3
+    x[:, 1] += x[:, 0]
+    np.save(tmp_path / "x.npy", x)
+    (tmp_path / "run.py").write_text(SOLVED.format(x=str(tmp_path / "x.npy"), out=tmp_path))
+    done = hosts.pair(str(tmp_path / "run.py"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    for kind, fields in (("Gaussian", {}), ("PCA", {"latent": 2})):
+        alone = hosts.weights(getattr(pf, kind)(**fields).fit(x, precision="float64"))
+        for rank in (0, 1):
+            found = load_file(tmp_path / f"{kind}-{rank}.safetensors")
+            assert all(torch.allclose(t, found[n], atol=1e-10, rtol=1e-12) for n, t in alone.items()), (kind, rank)

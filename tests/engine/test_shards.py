@@ -1,5 +1,6 @@
 """Checkpoints in parts: whole or absent, read by any number of processes, and by none that would hold the whole."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from pushforward.data import Examples
 from pushforward.engine import checkpoint, files, shards
 from pushforward.engine.keeping import Keeping
 from pushforward.engine.machine import Machine
+from pushforward.engine.rows import Rows, evenly
 from pushforward.errors import BadFile, Usage
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -174,6 +177,48 @@ def test_a_part_that_cannot_be_written_leaves_the_checkpoint_before(place, monke
     assert shards.newest(place.parent) == place and [p.name for p in place.parent.iterdir()] == [place.name]
 
 
+def test_a_checkpoint_without_its_numbers_does_not_take_its_place(place, monkeypatch):
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"No space left on device.*state.json"):
+        shards.write(Machine("cpu"), place.parent, 6, {"model.a": torch.zeros(2, 3)}, {"step": 6})
+    assert [p.name for p in place.parent.iterdir()] == [place.name]
+
+
+def test_a_folder_that_not_all_processes_see_gets_no_checkpoint(place):
+    machine = Machine("cpu")
+    machine.world, machine.tell, machine.sums = 2, lambda said: said, list_of
+    machine.meet, machine.most = lambda: None, list_of
+    with pytest.raises(OSError, match="only 1 of 2 processes see .* put the model's folder where all hosts can write"):
+        shards.write(machine, place.parent, 6, {"model.a": torch.zeros(2, 3)}, {"step": 6})
+    assert [p.name for p in place.parent.iterdir()] == [place.name]
+
+
+def list_of(*numbers):
+    return list(numbers)
+
+
+def test_parts_that_the_first_does_not_see_are_no_checkpoint(place, monkeypatch):
+    machine = Machine("cpu")
+    machine.sums = lambda *numbers: [2.0]  # another one has written its part, too
+    with pytest.raises(OSError, match="2 parts were written and the first process sees 1"):
+        shards.write(machine, place.parent, 6, {"model.a": torch.zeros(2, 3)}, {"step": 6})
+
+
+@pytest.mark.parametrize("state", [{"step": "five"}, {"step": -1}, {"best": "low"}, []])
+def test_numbers_that_no_run_has_written_are_an_error(place, state):
+    (place / "state.json").write_text(json.dumps(state))
+    with pytest.raises(BadFile, match=r"state\.json"):
+        shards.state(place)
+
+
+def test_a_tensor_that_a_checkpoint_lacks_is_named(place):
+    with pytest.raises(BadFile, match=r"lacks 'winner\.1'"):
+        shards.read(Machine("cpu"), place, {"model.a": torch.zeros(2, 3), "winner.1": torch.zeros(2)})
+
+
 def test_a_part_that_is_no_safetensors_is_an_error(place):
     next(place.glob("shard-*")).write_bytes(b"not one")
     with pytest.raises(BadFile, match="cannot be read"):
@@ -195,3 +240,48 @@ def test_parts_of_another_model_and_parts_that_not_all_see_are_refused(place):
         Run(model, place.parent).in_parts(place)
     with pytest.raises(Usage, match="only 0 of 1 processes see it"):
         Run(model, place.parent, seen=0.0).in_parts(place)
+
+
+# ---- going on with another recipe -----------------------------------------------------------------------------------------
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A run that was stopped, with its checkpoint in parts."""
+
+    def write(folder, step, tensors, state):
+        return shards.write(Machine("cpu"), folder, step, tensors, state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "write", write)
+        Line().fit(X, steps=14, out=tmp_path / "m.pf", callbacks=[lambda m: m.step == 7], **{**HOW, "ema": 0.0})
+    assert shards.newest(tmp_path / "m.pf" / "checkpoints")
+    return tmp_path / "m.pf"
+
+
+def test_parts_of_another_optimiser_are_refused(begun):
+    with pytest.raises(BadFile, match="'optim.model.0.* is not what SGD keeps"):
+        Line().fit(X, steps=14, out=begun, resume=True, optimizer="sgd", **HOW)
+
+
+def test_an_average_that_a_checkpoint_lacks_begins_at_its_weights(begun):
+    """With a learning rate of 0 it stays there."""
+    place = shards.newest(begun / "checkpoints")
+    saved = part_of(next(place.glob("shard-*")), "model.net.0.weight")
+    model = Line().fit(X, steps=14, out=begun, resume=True, lr=0.0, **{**HOW, "ema": 0.9, "every": 100})
+    assert torch.equal(model.net[0].weight, saved)
+
+
+def test_the_state_to_go_back_to_is_held_once(monkeypatch):
+    held, snapshot = [], Keeping.snapshot
+    monkeypatch.setattr(
+        Keeping, "snapshot", lambda self: held.append(bool(getattr(self, "good", {}))) or snapshot(self)
+    )
+    Line().fit(X, steps=14, **HOW)
+    assert len(held) > 2 and not any(held)
+
+
+def test_rows_that_are_shared_out_and_judged():
+    told = []
+    assert evenly(32, 4, told.append) == 32 and not told
+    assert [evenly(100, 8, told.append), evenly(4, 8, told.append)] == [96, 8] and len(told) == 2
+    rows = Rows(Examples(X), 0, 96, 0, 8)
+    assert rows.lot(1, spread=False) == 500 and rows.lot(1, spread=True) == 12 and rows.lot(5, spread=True) == 2

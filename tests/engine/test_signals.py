@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals 
 
 X = np.random.default_rng(0).normal(2.0, 3.0, size=(200, 3))
 HOW = {"quiet": True, "patience": 0, "every": 10, "seed": 3, "steps": 60}
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 
 
 @pytest.fixture(autouse=True)
@@ -292,3 +294,42 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(first, second, all_)
     [thread.start() for thread in ranks]
     [thread.join() for thread in ranks]
     assert found == [all_, all_]
+
+
+def test_a_closed_terminal_is_a_signal_too(tmp_path):
+    """What ssh leaves when it goes; under nohup it is ignored, and what a program hears itself stays its own."""
+
+    def hang_up(moment):
+        assert signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL  # else it would end these tests
+        if (moment.event, moment.step) == ("step", 23):
+            send(signal.SIGHUP)
+
+    with pytest.raises(SystemExit) as left:
+        Line().fit(X, out=tmp_path / "m.pf", callbacks=[hang_up], **HOW)
+    assert left.value.code == 143 and checkpoint.newest(tmp_path / "m.pf" / "checkpoints")[1]["step"] == 23
+    for use in (signal.SIG_IGN, lambda *heard: None):
+        old = signal.signal(signal.SIGHUP, use)
+        try:
+            again = Line().fit(X, out=tmp_path / "m.pf", resume=True, callbacks=at(31, signal.SIGHUP), **HOW)
+        finally:
+            signal.signal(signal.SIGHUP, old)
+        assert again.outcome_["reason"] == "steps"
+
+
+def test_a_worker_that_a_callback_forks_can_be_ended(tmp_path):
+    """It has inherited the run's handlers, which wait for the end of a step that never comes there."""
+    codes = []
+
+    def fork(moment):
+        if (moment.event, moment.step) == ("step", 3):
+            here, there = os.pipe()
+            worker = get_context("fork").Process(target=lambda: (os.write(there, b"1"), time.sleep(60)))
+            worker.start()
+            os.read(here, 1)
+            worker.terminate()
+            worker.join(20)
+            codes.append(worker.exitcode)
+            worker.kill()
+
+    model = Line().fit(X, out=tmp_path / "m.pf", callbacks=[fork], **HOW)
+    assert codes == [-signal.SIGTERM] and model.outcome_["reason"] == "steps"

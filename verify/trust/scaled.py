@@ -40,6 +40,7 @@ def rows(much: float, out: Path, seed: int) -> Iterator[Row]:
     rng, place = random.Random(seed), Path(tempfile.mkdtemp(dir=out))
     try:
         yield equal(much, place)
+        yield crowds(much, place)
         yield worlds(max(1, round(4 * much)), place, rng)
         for name, ways in (("averaged gradients", ()), ("spread weights", ("--shards",))):
             yield killed(max(1, round(6 * much)), place, rng, name, ways)
@@ -133,6 +134,32 @@ def worlds(tries: int, out: Path, rng: random.Random) -> Row:
         found,
         began,
     )
+
+
+# ---- more than two --------------------------------------------------------------------------------------------------------
+def crowds(much: float, out: Path) -> Row:
+    """Three, four and eight, averaged and spread, and checkpoints that other numbers go on with."""
+    began, found, how = time.monotonic(), {}, {"batch": 24}
+
+    def judge(what: str, limit: float, ended: dict[int, Any]) -> None:
+        wrong = [end for end in ended.values() if isinstance(end, str)]
+        gap = 0.0 if wrong else max(apart(alone, end) for end in ended.values())
+        found[what] = wrong[0] if wrong else "" if gap <= limit else f"{gap:.1e} apart"
+
+    for name in ("VAE", "RBM", "GAN", "GPT")[: max(1, round(4 * min(1.0, much)))]:
+        alone = hosts.weights(hosts.fit(name, **how))
+        for world in (3, 4, 8):
+            for shards in (False, True):
+                ended = hosts.crowd(world, lambda: hosts.weights(hosts.fit(name, shards=shards, **how)))  # noqa: B023
+                judge(f"{name} {world} {'spread' * shards}", GAME if name in GAMES else EXACT, ended)
+    alone = hosts.weights(hosts.fit("VAE", **how))
+    for before, after in ((4, 3), (3, 8), (8, 4)):
+        more = {"shards": True, "out": out / f"c{before}-{after}.pf", **how}
+        hosts.crowd(before, lambda: hosts.fit("VAE", callbacks=[lambda m: m.step == 6], **more))  # noqa: B023
+        ended = hosts.crowd(after, lambda: hosts.weights(hosts.fit("VAE", resume=True, **more)))  # noqa: B023
+        judge(f"{before} to {after}", EXACT, ended)
+    promise = f"the weights of one process: {EXACT:g} apart at most, {GAME:g} for a game"
+    return row("three to eight processes, played by threads of one", promise, found, began)
 
 
 # ---- killed, signalled ---------------------------------------------------------------------------------------------------

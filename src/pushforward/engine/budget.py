@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-SMALL = 1 << 16  # numbers that nobody counts beforehand
+SMALL = 1 << 20  # numbers that nobody counts beforehand
 OBJECT = 3 << 10  # bytes of Python around a tensor of a network, about
 
 
@@ -37,6 +37,11 @@ class Budget(TorchDispatchMode):
         self.most, self.turns, self.used, self.peak = most, turns, 0, 0
         self.held: dict[int, int] = {}
         self.watched: dict[int, Any] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to be skipped, torch would import its compiler first, and that takes longer than all the rest of loading a model."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.turns -= 1
@@ -86,11 +91,11 @@ def flat(things: Any) -> list[Any]:
 
 def crude(told: list[Any]) -> float:
     """No less than the numbers that any operation could make of these arguments."""
-    total = 1.0
+    total, alone = 1.0, not any(isinstance(one, Tensor) for one in told)
     for one in told:
         if isinstance(one, Tensor):
             total *= max(one.numel(), 1)
-        elif isinstance(one, int | float) and abs(one) > 1:
+        elif isinstance(one, int | float if alone else int) and abs(one) > 1:  # beside a tensor a fraction is no size
             total *= abs(one)
     return total
 

@@ -22,6 +22,7 @@ STATE: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("step", "best_step", "waited", "failures", "parts", "passed_over", "world", "threads"), (int,)),
     **dict.fromkeys(("slower", "spent"), (int, float)),
     "best": (int, float, type(None)),
+    "origin": (dict,),
 }
 
 KEPT = {  # what an optimiser keeps for each weight
@@ -94,7 +95,7 @@ def load(place: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def sane(path: Path, state: dict[str, Any]) -> dict[str, Any]:
     """The numbers of a run as a run can have written them."""
     for name, value in state.items():
-        if name not in STATE or value is None:
+        if name not in STATE or name == "origin" or value is None:
             continue
         least = -math.inf if name == "best" else 1 if name in ("parts", "world", "threads") else 0
         if not (math.isfinite(value) and least <= value < 1 << 53):

@@ -10,6 +10,7 @@ Nothing is removed before what replaces it is on the disk, and only who holds th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -31,6 +32,7 @@ LIVING = (
     "journal.jsonl",
 )  # a journal grows while a run goes on or is done anew; the model beside it must stay whole
 RUNS = ("checkpoints", "tensorboard", "journal.jsonl")  # what a run writes beside the model
+OURS = re.compile(r"(card|state)\.json|.*\.safetensors|README\.md|journal\.jsonl|MANIFEST\.sha256|\..*")  # files
 BEFORE = "before"  # where they go when a run starts anew, until its model is whole
 LEFT = re.compile(r"\.(.+)\.\d+\.(part|old)")
 TRIES = 5  # times that a folder is read anew because it was exchanged meanwhile
@@ -50,6 +52,9 @@ def flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():
+            raise  # else a file system that has no such call for folders either
     finally:
         os.close(handle)
 
@@ -88,8 +93,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def staged(folder: Path, anew: bool = False) -> Iterator[Path]:
     """Write a folder whole or not at all: fill the yielded one; on leaving it takes the place of `folder`.
 
-    What stands in `folder` until then stays as it is if anything fails, a full disk included. Subfolders of it (checkpoints) move over; not so
-    what a run left there if the new folder is not of that run (`anew`).
+    What stands in `folder` until then stays as it is if anything fails, a full disk included. What others put there moves over (checkpoints, a
+    report); not so what a run left there if the new folder is not of that run (`anew`).
     """
     folder = real(folder)
     make(folder.parent)
@@ -109,11 +114,10 @@ def staged(folder: Path, anew: bool = False) -> Iterator[Path]:
             aside(folder)
         put(stage, folder)
         flush(folder.parent)
-    except BaseException:
-        with suppress(OSError):  # the first problem is the one to tell; the next start mends, and says so if it cannot
+    finally:
+        # What is told is whether the new one stands. NFS keeps what somebody has open; the next start mends, and says so if it cannot.
+        with suppress(OSError):
             mend(folder)
-        raise
-    mend(folder)
 
 
 def put(stage: Path, folder: Path) -> None:
@@ -122,6 +126,14 @@ def put(stage: Path, folder: Path) -> None:
     elif not exchange(stage, folder):
         folder.rename(stage.with_suffix(".old"))
         stage.rename(folder)
+
+
+def movable(folder: Path) -> None:
+    """An OSError now, not after hours, where a folder that stands cannot change places: a volume is mounted there, or it is of a container's image."""
+    folder = real(folder)
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    folder.rename(aside)
+    aside.rename(folder)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -148,8 +160,8 @@ def left(folder: Path) -> list[Path]:
 
 
 def mend(folder: Path) -> None:
-    """Clear what an interrupted writing left beside a folder: put the old one back if the new one never came, and move over the
-    subfolders that other writers own (checkpoints) if it did."""
+    """Clear what an interrupted writing left beside a folder: put the old one back if the new one never came, and move over what
+    other writers own (checkpoints, a report that somebody put there) if it did."""
     folder = real(folder)
     found = left(folder)
     if not found:
@@ -165,7 +177,8 @@ def mend(folder: Path) -> None:
 
 
 def carry(part: Path, folder: Path) -> None:
-    inner = [p for p in part.iterdir() if p.is_dir() and p.name != BEFORE and not (folder / p.name).exists()]
+    theirs = [p for p in part.iterdir() if (p.name != BEFORE if p.is_dir() else not OURS.fullmatch(p.name))]
+    inner = [p for p in theirs if not os.path.lexists(folder / p.name)]
     for path in inner:
         path.rename(folder / path.name)
     if inner:

@@ -52,9 +52,9 @@ def not_finite(loss: Tensor | float, grads: list[Tensor]) -> Tensor | float:
     here = [g.to_local() if hasattr(g, "to_local") else g for g in grads]
     device = here[0].device if here else torch.device("cpu")
     if device.type in ("cpu", "cuda"):
-        found = torch.zeros((), device=device)
+        found = torch.zeros((), dtype=torch.float32, device=device)
         if here:  # one pass, multiplying by 1; what torch's own scaling of gradients looks with
-            torch._amp_foreach_non_finite_check_and_unscale_(here, found, torch.ones((), device=device))
+            torch._amp_foreach_non_finite_check_and_unscale_(here, found, torch.ones_like(found))
     else:
         found = (~torch.isfinite(torch.stack([g.sum() for g in here])).all()).float()
     if isinstance(loss, Tensor) and device.type == "cuda":

@@ -10,11 +10,12 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadFile
-from .files import aside, make, real
+from .files import aside, make, mend, real
 from .locks import WORDS, Word, take
 
 PLAIN = 10.0  # seconds between plain lines
@@ -76,7 +77,7 @@ class Journal:
 
     def __init__(self, folder: Path | None = None, quiet: bool = False, tensorboard: bool = False):
         self.entries: list[dict[str, Any]] = []
-        self.quiet, self.folder = quiet, folder
+        self.quiet, self.folder = quiet or sys.stderr is None, folder
         self.bar: Any = None
         self.task: Any = None
         self.began = self.spoke = time.monotonic()
@@ -118,7 +119,8 @@ class Journal:
             if said:
                 self.say(said)
 
-    def open(self, what: str, total: int) -> None:
+    def open(self, what: str, total: int, seconds: float = float("inf")) -> None:
+        """A run of so many steps, or of so many seconds: whichever is over first."""
         if not self.quiet and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -126,7 +128,7 @@ class Journal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[step]}"),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
             )
@@ -134,35 +136,47 @@ class Journal:
                 *columns, TextColumn("{task.fields[said]}"), console=Console(stderr=True), transient=True
             )
             self.bar.start()
-            self.task = self.bar.add_task(what, total=total, said="")
-        self.what, self.total = what, total
+            self.task = self.bar.add_task(what, total=1.0, step="", said="")
+        self.what, self.total, self.seconds = what, total, seconds
 
     def note(self, step: int, **numbers: Any) -> None:
         """Record numbers of a step."""
         entry = {"step": step, "seconds": round(time.monotonic() - self.began, 3), **numbers}
         self.keep(entry)
-        if self.writer:
-            for name, value in numbers.items():
-                if isinstance(value, int | float):
-                    self.writer.add_scalar(name, value, step)
+        self.draw(step, numbers)
         said = "  ".join(
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in numbers.items()
         )
+        now = time.monotonic()
+        done = min(max(step / max(self.total, 1), (now - self.began) / self.seconds, 1e-9), 1.0)
+        counted = f"{step}/{self.total}" if self.seconds == float("inf") else str(step)
         if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=step, said=said)
+            self.bar.update(self.task, completed=done, step=counted, said=said)
         elif not self.quiet and time.monotonic() - self.spoke > PLAIN:
             self.spoke = time.monotonic()
-            done = min(max(step / max(self.total, 1), 1e-9), 1.0)
             left = (self.spoke - self.began) * (1 - done) / done
-            print(
-                f"{self.what}  step {step}/{self.total}  {said}  about {left:.0f} s left", file=sys.stderr, flush=True
-            )
+            self.tell(f"{self.what}  step {counted}  {said}  about {left:.0f} s left")
+
+    def draw(self, step: int, numbers: dict[str, Any]) -> None:
+        """For TensorBoard, until the disk is full."""
+        try:
+            for name, value in numbers.items() if self.writer else ():
+                if isinstance(value, int | float):
+                    self.writer.add_scalar(name, value, step)
+        except OSError as problem:
+            self.writer = None
+            self.say(f"TensorBoard's files could not be written ({problem}). Going on without them.")
+
+    def tell(self, text: str) -> None:
+        """To the terminal. A log on a full disk, a closed terminal or a reader that has left ends no run; the journal has the text as well."""
+        if not self.quiet:
+            with suppress(OSError):
+                print(text, file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """A sentence for the reader: why a run stopped, what was tried."""
         self.keep({"said": text})
-        if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+        self.tell(text)
 
     def keep(self, entry: dict[str, Any]) -> None:
         """In memory, and in the file as soon as that can be written: a full disk does not end a run."""
@@ -179,18 +193,22 @@ class Journal:
 
     def close(self) -> None:
         if self.bar:
-            self.bar.stop()
+            with suppress(OSError):  # a terminal that is closed
+                self.bar.stop()
             self.bar = None
         file, self.file = self.file, None
+        writer, self.writer = self.writer, None
         try:
             if file:
                 file.close()
+            if writer:
+                writer.close()
         except OSError as problem:
             self.say(f"The last entries of the journal could not be written: {problem}.")
         finally:
-            if self.writer:
-                self.writer.close()
-                self.writer = None
             if self.lock:
+                # NFS keeps the folder that stood here before as long as this file of it is open. The next start mends what is left.
+                with suppress(OSError):
+                    mend(self.lock.folder)
                 self.lock.release()
                 self.lock = None

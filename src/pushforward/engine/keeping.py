@@ -7,6 +7,7 @@ processes, and spread or not; then it is not the same bit for bit, and says so.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import noise
 from ..errors import BadFile, Usage
 from . import checkpoint, shards
 from .machine import Machine, like
+from .signals import Later
 
+FREE = ("steps", "epochs", "time", "valid", "every", "patience", "keep")  # settings that move no weight
+MARKED = 64  # examples that tell whether they are the same
 NAMES = ("step", "best", "best_step", "waited", "slower", "failures", "parts", "passed_over")  # numbers of a run
 
 
@@ -25,7 +30,9 @@ class Keeping:
     """The part of a run that keeps and brings back."""
 
     model: Any
+    examples: Any
     recipe: Any
+    origin: dict[str, Any] = {}  # what its steps depend on; only a run in a folder asks
     machine: Machine
     journal: Any
     folder: Path | None
@@ -38,6 +45,8 @@ class Keeping:
     good: dict[str, Any]
     before: list[Tensor]  # what the buffers were when the processes last brought them together
     step: int
+    best: float | None
+    waited: int
     kept: float
     spent: float
 
@@ -64,21 +73,41 @@ class Keeping:
         return tensors
 
     # ---- going on --------------------------------------------------------------------------------------------------
+    def marks(self) -> dict[str, Any]:
+        """What the steps of a run depend on, beside the machine: model, examples, recipe."""
+        with noise.stream(0):
+            rows = self.examples.take(torch.arange(min(MARKED, len(self.examples))))
+        found = hashlib.sha256(repr((len(self.examples), getattr(self.examples, "space", ""))).encode())
+        for part in rows:
+            found.update(b"" if part is None else part.cpu().contiguous().numpy().tobytes())
+        settings = {name: value for name, value in vars(self.recipe).items() if name not in FREE}
+        return {"model": repr(self.model), "examples": found.hexdigest(), "torch": torch.__version__, **settings}
+
+    def agree(self) -> None:
+        """What a run depends on, for its checkpoints; of several processes all must have been given the same."""
+        self.origin = self.marks() if self.folder or self.machine.world > 1 else {}
+        self.machine.same(**self.origin, settings=vars(self.recipe))
+
     def resume(self) -> None:
         """Before the weights are placed: find the newest whole checkpoint and take what is in one piece."""
         where = self.folder / "checkpoints" if self.folder else None
         parts = None if where is None or self.machine.rank else shards.newest(where)
+        self.machine.meet()  # the first reads all of it for the hashes
         parts = self.machine.tell(parts and str(parts))
         if parts:
             self.stored = Path(parts), self.in_parts(Path(parts))
             return
         found = None if where is None or self.machine.rank else checkpoint.newest(where)
+        self.machine.meet()
         state = self.machine.tell(found and found[1])
         if state is None:
             if why := self.machine.tell(checkpoint.refusal(self.folder) if self.machine.rank == 0 else ""):
                 raise Usage(why)
             self.journal.say("There is no checkpoint to go on from: starting from the beginning.")
             return
+        if where and found and (newest := checkpoint.places(where)[-1])[0] > state.get("step", 0):
+            self.journal.say(f"{newest[1]} is damaged, and is passed over.")
+        self.check(state)
         tensors = self.machine.send(found[0] if found else {})
         checkpoint.pour(tensors, {**self.model.state_dict(keep_vars=True), **self.training_buffers()})
         self.stored = tensors, state
@@ -92,11 +121,21 @@ class Keeping:
                 f"{place} was written in parts, and only {seen:.0f} of {self.machine.world} processes see it. "
                 "Put the model's folder where all hosts can read it, or go on on one host."
             )
-        state, own = shards.state(place), {**self.model.state_dict(), **self.training_buffers()}
+        self.check(state := shards.state(place))
+        own = {**self.model.state_dict(), **self.training_buffers()}
         blank = {n: torch.empty(shape, device="meta") for n, (shape, _) in shards.contents(place).items()}
         checkpoint.pour(blank, {n: torch.empty(t.shape or (1,), device="meta") for n, t in own.items()})  # shapes alone
         self.numbers(state)
         return state
+
+    def check(self, state: dict[str, Any]) -> None:
+        """Whether a checkpoint is of this model; its shapes do not tell."""
+        now = self.origin.get("model")
+        wrote = state.get("origin", {}).get("model", now)
+        if wrote != now:
+            raise Usage(
+                f"The checkpoint is of {str(wrote)[:300]}; this is {now}. Resume with the same fields, or start anew (overwrite)."
+            )
 
     def numbers(self, state: dict[str, Any]) -> None:
         for name in (*NAMES, "spent"):
@@ -107,6 +146,13 @@ class Keeping:
                 other.append(f"{state[key]} {word} wrote it and {now[key]} go on")
         if state.get("spread", now["spread"]) != now["spread"]:
             other.append(f"its weights were {'' if state['spread'] else 'not '}spread over processes")
+        then = state.get("origin", {})
+        changed = [name for name, value in self.origin.items() if then.get(name, value) != value]
+        other += [f"{n} was {str(then[n])[:40]} and is {self.origin[n]}" for n in changed if n != "examples"]
+        if "examples" in changed:
+            other.append("the examples are others")
+        if "examples" in changed or "seed" in changed:
+            self.best, self.waited = None, 0  # other examples are held out: what was best on those says nothing here
         exact = f" It will not be the same bit for bit: {', and '.join(other)}." if other else ""
         self.journal.say(f"Going on from step {self.step}.{exact}")
 
@@ -116,9 +162,13 @@ class Keeping:
 
     def take_up(self) -> None:
         """After the weights are placed and the optimisers made: the rest of a checkpoint."""
-        if self.stored is None:
-            return
-        source, _ = self.stored
+        if self.stored is not None:
+            self.fill(self.stored[0])
+            self.stored = None
+        if self.recipe.ema and self.average is None:  # not before, for spread weights are filled only now
+            self.average = [p.detach().clone() for p in self.all_weights]
+
+    def fill(self, source: Any) -> None:
         if isinstance(source, Path):
             self.read_parts(source)
         else:
@@ -134,7 +184,6 @@ class Keeping:
                     if any(part is None or part.shape != t.shape for part, t in zip(found, own, strict=True)):
                         raise BadFile(f"The checkpoint's {kind} is not that of this model. Start anew (overwrite).")
                     setattr(self, kind, [like(part, t) for part, t in zip(found, own, strict=True)])
-        self.stored = None
 
     @torch.no_grad()
     def read_parts(self, place: Path) -> None:
@@ -148,7 +197,13 @@ class Keeping:
         for player, opt in self.optimizers.items():
             for i, weight in enumerate(self.weights[player]):
                 prefix = f"optim.{player}.{i}."
-                for name in (n for n in known if n.startswith(prefix)):
+                held = [n for n in known if n.startswith(prefix)]
+                if held and {n.removeprefix(prefix) for n in held} != checkpoint.KEPT[type(opt).__name__]:
+                    raise BadFile(
+                        f"{place} holds {held[0]!r} and what is beside it, which is not what {type(opt).__name__} keeps. "
+                        "Resume with the recipe that it was written with, or start anew (overwrite)."
+                    )
+                for name in held:
                     shape, dtype = known[name]
                     # A number alone (how many steps an optimiser took) was written as a row of one.
                     alike = shape == tuple(weight.shape) and not name.endswith(".step")
@@ -158,15 +213,19 @@ class Keeping:
         shards.read(self.machine, place, into)
 
     # ---- checkpoints -----------------------------------------------------------------------------------------------
-    def checkpoint_if_due(self) -> None:
-        due = self.machine.most(float(time.monotonic() - self.kept > self.recipe.keep))[0]
-        if self.folder and due:
+    def checkpoint_if_due(self, noted: bool) -> None:
+        """Where steps are slow also between two looks, unless several processes would have to bring their buffers together for it."""
+        late = time.monotonic() - self.kept > self.recipe.keep
+        if not self.folder or not (noted or (late and self.recipe.keep and self.machine.world == 1)):
+            return
+        if self.machine.most(float(late))[0] and self.sound():  # type: ignore[attr-defined]
             self.checkpoint()
 
     def checkpoint(self) -> None:
         """Write what stands now. A disk that is full does not end a run: the one before stands, and it goes on."""
         state = {name: getattr(self, name) for name in NAMES} | {
             "spent": self.elapsed(),  # type: ignore[attr-defined]
+            "origin": self.origin,
             **self.circumstances(),
         }
         where = self.folder / "checkpoints"  # type: ignore[operator]
@@ -183,6 +242,12 @@ class Keeping:
         self.machine.meet()
 
     # ---- a copy in memory ------------------------------------------------------------------------------------------
+    def remember(self) -> None:
+        """What stands now is what to go back to. The copy before goes first: two would be as large as all that a step needs."""
+        with Later():  # a second Ctrl-C in between would find none
+            self.good = {}
+            self.good = self.snapshot()
+
     def snapshot(self) -> dict[str, Any]:
         """A copy of all that a step changes."""
         with torch.no_grad():

@@ -55,6 +55,18 @@ WORDS: dict[Path, Word] = {}
 HELD: dict[Path, Lock] = {}
 
 
+def forked() -> None:
+    """In a child: let go of the files, else it would keep its parent's locks when that is gone. The parent's hold is not touched."""
+    for lock in HELD.values():
+        with suppress(OSError):
+            os.close(lock.file)
+    HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forked)
+
+
 def of(folder: Path) -> Path:
     """The lock of a folder."""
     place = real(folder)

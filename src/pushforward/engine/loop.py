@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from .. import noise
 from ..errors import Diverged
 from . import memory
-from .guard import SKIPS, Window, not_finite, sound
+from .guard import SKIPS, Window, not_finite, sound, whole
 from .journal import Journal
 from .keeping import Keeping
 from .machine import Machine, local
 from .recipe import Recipe
-from .rows import Rows
+from .rows import Rows, evenly
 from .signals import Signals, Terminated
 from .stepping import Swapped, optimizer, schedule
 
@@ -74,11 +74,12 @@ def play(
     """Train `model` on `examples` as `recipe` says."""
     run = Run(model, examples, recipe, machine, journal, valid, folder, tuple(callbacks))
     with machine.heard():
+        run.agree()
         if resume:
             run.resume()
         machine.place(model)
         run.prepare()
-        journal.open(type(model).__name__, run.total)
+        journal.open(type(model).__name__, run.total, max(recipe.seconds - run.spent, 1e-3))
         if machine.asked == "auto" and machine.device.type == "cpu" and (why := memory.why_not_gpu()):
             journal.say(f"No GPU: {why}. Going on on the CPU.")
         guard = torch._dynamo.config.patch(suppress_errors=True) if recipe.compile else nullcontext()
@@ -110,11 +111,11 @@ class Run(Keeping):
         self.slower, self.failures = 1.0, 0  # what divergence did to the learning rate, and how often
         self.parts = 1  # that a batch is cut into
         self.window, self.missed = Window(), 0.0  # the steps since the last look, and this one
-        self.latest = math.nan  # loss of the last look
+        self.latest, self.doubted = math.nan, False  # loss of the last look; whether a validation was no number
         self.spent = 0.0  # seconds of earlier parts of this run
         self.began = self.kept = time.monotonic()
-        self.batch = max(machine.world, min(recipe.batch, len(examples)) // machine.world * machine.world)
-        self.total = recipe.total(len(examples))
+        self.batch = evenly(min(recipe.batch, len(examples)), machine.world, journal.say)
+        self.total = replace(recipe, batch=self.batch).total(len(examples))
         self.every = recipe.every or max(50, round(len(examples) / self.batch))
         self.stored, self.average, self.winner = None, None, None
         self.rows = Rows(examples, recipe.seed, self.batch, machine.rank, machine.world)
@@ -127,7 +128,6 @@ class Run(Keeping):
         self.weights = {name: [p for p in part.parameters() if p.requires_grad] for name, part in parts.items()}
         self.optimizers = {name: optimizer(self.recipe, weights) for name, weights in self.weights.items()}
         self.all_weights = [p for weights in self.weights.values() for p in weights]
-        self.average = [p.detach().clone() for p in self.all_weights] if self.recipe.ema else None
         self.take_up()
         self.before = [t.detach().clone() for t in self.model.buffers()] if self.machine.world > 1 else []
         if self.recipe.compile:
@@ -135,7 +135,7 @@ class Run(Keeping):
                 if any(True for _ in child.parameters()):
                     child.compile()
         self.told = self.step, self.machine.most(self.elapsed())[0]
-        self.good = self.snapshot()
+        self.remember()
 
     # ---- the loop ------------------------------------------------------------------------------------------------
     def go(self, signals: Signals) -> str:
@@ -151,13 +151,12 @@ class Run(Keeping):
                 if not self.stands(judged):
                     continue
                 self.machine.merge(list(self.model.buffers()), self.before)
-                self.journal.note(self.step, loss=self.latest, **self.details())
+                self.journal.note(self.step, **self.details())
                 reason = self.heard(self.validation()) if judged else ""
             reason = reason or self.reason(signals)
             if reason:
                 return reason
-            if noted:
-                self.checkpoint_if_due()
+            self.checkpoint_if_due(noted)
         return "steps"
 
     def reason(self, signals: Signals) -> str:
@@ -183,22 +182,32 @@ class Run(Keeping):
         return self.told[1] + (self.step - self.told[0]) * self.pace
 
     def stands(self, closely: bool) -> bool:
-        """Whether the run is sound; where it is not, it goes back. Closely: every weight is looked at."""
-        window, self.window = self.window, Window()
-        mean, missed = self.machine.agree(window.mean), int(self.machine.most(window.passed_over)[0])
-        if not math.isfinite(mean) or missed > SKIPS or ((missed or closely) and not self.sound()):
+        """Whether the run is sound; where it is not, it goes back. Closely: every weight is looked at.
+
+        Steps that were passed over are counted from one multiple of NOTE to the next, however often a validation looks between.
+        """
+        mean, missed = self.machine.agree(self.window.mean), int(self.machine.most(self.window.passed_over)[0])
+        lost = missed > SKIPS or missed == self.step == self.total or not (missed or math.isfinite(mean))
+        if lost or ((missed or closely) and not self.sound()):
             self.back(missed)
             return False
-        self.latest = mean
-        if missed:
+        self.latest = mean if math.isfinite(mean) else self.latest
+        over = self.step % NOTE == 0 or self.step == self.total
+        self.window = Window(0 if over else missed)
+        if missed and over:
             what = f"{missed} step{'s' * (missed > 1)} had a loss or a gradient that is not finite"
             self.journal.say(f"Up to step {self.step}, {what}: passed over, no weight moved.")
         return True
 
     def sound(self) -> bool:
-        """Whether weights and buffers are finite, here and on the other processes."""
+        """Whether weights, buffers and what the optimisers keep of them are finite, here and on the other processes.
+
+        A gradient of 1e20 is finite and its square is not: Adam would never move that weight again.
+        """
         now = [*self.solid(), *self.training_buffers().values()]
-        return self.machine.most(float(not sound(now, self.good["model"])))[0] == 0.0
+        kept = (s for opt in self.optimizers.values() for entry in opt.state.values() for s in entry.values())
+        fine = sound(now, self.good["model"]) and all(whole(s) for s in kept if isinstance(s, Tensor))
+        return self.machine.most(float(not fine))[0] == 0.0
 
     @property
     def passed_over(self) -> int:
@@ -307,7 +316,8 @@ class Run(Keeping):
             )
         self.restore(self.good)
         memory.release()
-        self.parts, self.window, self.good = 2 * self.parts, Window(), self.snapshot()
+        self.parts, self.window = 2 * self.parts, Window()
+        self.remember()
         self.journal.say(
             f"Out of memory with {-(-rows // count)} examples at a time: back to step {self.step}, and from here on a batch of {rows} is taken in "
             f"{min(rows, 2 * count)} parts whose gradients are added."
@@ -317,16 +327,19 @@ class Run(Keeping):
         return self.spent + time.monotonic() - self.began
 
     def details(self) -> dict[str, float]:
-        """Numbers that a model wants told beside its loss (a bound's two terms, a critic's gap)."""
-        return {name: float(value) for name, value in getattr(self.model, "notes", {}).items()}
+        """The loss, and numbers that a model wants told beside it (a bound's two terms, a critic's gap)."""
+        loss = {"loss": self.latest} if math.isfinite(self.latest) else {}
+        return loss | {name: float(value) for name, value in getattr(self.model, "notes", {}).items()}
 
     # ---- judging -------------------------------------------------------------------------------------------------
     def validation(self) -> str:
         """Nats of the held-out examples; keeps the best model; says whether patience is over."""
         nats = self.judged()
-        self.good = self.snapshot()
+        self.remember()
         if nats is None:
             return ""
+        if not math.isfinite(nats):
+            return self.doubt(nats)
         self.journal.note(self.step, valid=nats, **self.model.units(nats))
         if self.best is None or nats < self.best - 1e-9:
             self.best, self.best_step, self.waited = nats, self.step, 0
@@ -338,12 +351,19 @@ class Run(Keeping):
             return "patience"
         return self.tell(Moment(self.model, self.step, "validation", {"valid": nats}))
 
+    def doubt(self, nats: float) -> str:
+        """A validation that is not a number keeps no model and ends no run: one example outside of what a model can reach makes every one so."""
+        if not self.doubted:
+            self.journal.say(f"At step {self.step} the held-out examples have {nats} nats: nothing is decided by it.")
+        self.doubted = True
+        return self.tell(Moment(self.model, self.step, "validation", {"valid": nats}))
+
     @torch.no_grad()
     def judged(self) -> float | None:
         """Mean negative log-likelihood (or bound) of the validation examples, with the same noise every time."""
         if self.valid is None or len(self.valid) == 0:
             return None
-        size, machine, sums = max(self.batch, 500), self.machine, [0.0, 0.0]
+        size, machine, sums = self.rows.lot(self.recipe.accumulate, self.machine.shards), self.machine, [0.0, 0.0]
         starts = range(0, len(self.valid), size)
         self.model.eval()
         with self.averaged():
@@ -387,10 +407,11 @@ class Run(Keeping):
         """Return to the last good state with half the learning rate; give up after a few times."""
         there = self.step
         self.restore(self.good)
+        self.window = Window()
         self.failures += 1
         self.slower /= 2
         rate = self.recipe.lr * self.slower
-        seen = "the loss or a weight was not finite"
+        seen = "the loss or a weight was not finite, or one of its moments in the optimiser"
         if missed:
             seen = f"{missed} of the last steps had a loss or a gradient that is not finite"
         if math.isfinite(self.latest):
@@ -402,7 +423,7 @@ class Run(Keeping):
                 "look for extreme values in the data."
             )
         self.journal.say(f"At step {there} {seen}: back to step {self.step} with learning rate {rate:.2g}.")
-        self.good = self.snapshot()
+        self.remember()
 
     # ---- after the last step -------------------------------------------------------------------------------------
     @torch.no_grad()
@@ -411,7 +432,9 @@ class Run(Keeping):
         if not self.sound():
             there = self.step
             self.restore(self.good)
-            self.journal.say(f"At step {there} a weight was not finite: the model is that of step {self.step}.")
+            self.journal.say(
+                f"At step {there} a weight or moment was not finite: the model is that of step {self.step}."
+            )
         self.machine.merge(list(self.model.buffers()), self.before)
         if self.folder:
             self.checkpoint()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -25,6 +26,9 @@ from ..errors import Problem, Usage, did_you_mean
 
 BUCKET = 1 << 25  # bytes of gradients that travel together
 PATIENCE = 300.0  # seconds that a process waits for a word of the others
+DAY = 86400.0  # and for one that reads or writes a disk for all; one that is gone is heard of at once
+LINGER = 0.1  # seconds at the end of a run in which the threads of gloo come to rest
+AGAIN = "The last checkpoint stands: start again with --resume, with as many processes as there are."
 
 
 class Lost(Problem):
@@ -37,15 +41,14 @@ def ranks() -> tuple[int, int]:
 
 
 def device_of(name: str = "auto") -> torch.device:
-    """The device of a name: `auto` takes CUDA, then MPS, then the CPU.
+    """The device of a name: `auto` takes CUDA, then MPS, then the CPU. Under torchrun each process has a CUDA device of its own.
 
     >>> device_of("cpu")
     device(type='cpu')
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        mps = torch.backends.mps.is_available() and ranks()[1] == 1  # over which processes cannot talk
+        name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -57,9 +60,25 @@ def device_of(name: str = "auto") -> torch.device:
     )
     if not ready:
         raise Usage(f"device={name!r}: this torch sees no {device.type} device. Use device='auto' or 'cpu'.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise Usage(f"device={name!r}: there are {torch.cuda.device_count()} CUDA devices here, counted from 0.")
-    return device
+    return own_cuda(name, device) if device.type == "cuda" else device
+
+
+def own_cuda(name: str, device: torch.device) -> torch.device:
+    """The CUDA device of this process: of those that torchrun starts on a host each takes its own."""
+    here, count = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    index = int(os.environ.get("LOCAL_RANK", 0)) if device.index is None else device.index
+    if device.index is not None and here > 1:
+        raise Usage(
+            f"device={name!r}: the {here} processes of this host would share it. Say device='cuda', and each takes its own."
+        )
+    if device.index is None and max(here, index + 1) > count:
+        raise Usage(
+            f"This host runs {max(here, index + 1)} processes and torch sees {count} CUDA device(s) here. Start one process a device "
+            "(--nproc_per_node), or say device='cpu'."
+        )
+    if index >= count:
+        raise Usage(f"device={name!r}: there are {count} CUDA devices here, counted from 0.")
+    return torch.device("cuda", index)
 
 
 class Machine:
@@ -73,18 +92,20 @@ class Machine:
             precision = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         self.low = precision == "bfloat16"
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         if self.world > 1 and not dist.is_initialized():
             # Words between processes (plans of checkpoints, their state) are on the CPU also where gradients are not.
             ways = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
             with self.heard():
                 dist.init_process_group(ways, timeout=timedelta(seconds=patience))
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
 
     def place(self, module: nn.Module) -> None:
         """Put the weights where they belong, alike on every process."""
-        module.to(self.device)
+        if not self.shards:
+            module.to(self.device)
         if self.world > 1:
+            self.same(weights=[[name, list(t.shape), str(t.dtype)] for name, t in module.state_dict().items()])
             for tensor in [*module.parameters(), *module.buffers()]:
                 dist.broadcast(tensor.data, 0)
         if self.shards:
@@ -95,7 +116,9 @@ class Machine:
             # Players go several times through each other's networks and keep what they saw: a player's weights stay gathered until it steps.
             game = bool(getattr(module, "players", ()))
             for part in units(module):
+                # Each part goes to the device when it is cut up, so that no device need hold the whole.
                 fully_shard(part, mesh=mesh, reshard_after_forward=not game).set_reshard_after_backward(not game)
+            module.to(self.device)
 
     def stepped(self, player: nn.Module) -> None:
         """A player of a game has taken a step: what was gathered of it is of the step before."""
@@ -221,22 +244,64 @@ class Machine:
                 t.copy_(torch.where(both[1] > 0, both[0] / both[1].clamp(min=1), old.double()))
                 old.copy_(t)
 
+    def same(self, **facts: Any) -> None:
+        """All processes were given the same: where one has other facts than the first, all say so and end."""
+        if self.world == 1:
+            return
+        own = {name: json.dumps(fact, default=str) for name, fact in facts.items()}
+        first = self.tell(own)
+        apart = [name for name in first if own.get(name) != first[name]]
+        counts = dict(zip(first, self.sums(*(float(name in apart) for name in first)), strict=True))
+        if not any(counts.values()):
+            return
+        what = "; ".join(f"{name} ({n:.0f} of {self.world} processes)" for name, n in counts.items() if n)
+        here = "".join(f" Here {name} is … {part(own.get(name, ''), first[name])}." for name in apart)
+        raise Usage(
+            f"The processes of this run were not given the same; others than the first differ in {what}.{here} "
+            "Give every host the same version, command and data."
+        )
+
     def meet(self) -> None:
+        """Wait for all, also for one that is at a disk meanwhile."""
         if self.world > 1:
-            dist.barrier()
+            dist.barrier(timeout=timedelta(seconds=DAY))
+
+    def end(self, last: Callable[[], Any]) -> None:
+        """The last thing that the first process does for all; none leaves before it is done. Then gloo's threads let go of the last tensors: where
+        they do that while Python ends, they abort it, and torchrun ends the others (github.com/pytorch/pytorch/pull/179291)."""
+        if self.rank == 0:
+            last()
+        if self.world > 1:
+            with self.heard():
+                self.meet()
+            time.sleep(LINGER)
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Inside, a process that is gone or silent is told in a sentence."""
+    def heard(self, then: str = AGAIN) -> Iterator[None]:
+        """Inside, a process that is gone or silent is told in a sentence; `then`: what to do."""
         try:
             yield
         except (RuntimeError, ValueError) as problem:
             if self.world == 1 or isinstance(problem, Problem) or not gone(problem):
                 raise
             raise Lost(
-                f"Process {self.rank} of {self.world} has lost another one of this run ({str(problem).splitlines()[0][:160]}). "
-                "The last checkpoint stands: start again with --resume, with as many processes as there are."
+                f"Process {self.rank} of {self.world} has lost another one of this run ({str(problem).splitlines()[0][:160]}). {then}"
             ) from problem
+
+
+def part(own: str, first: str) -> str:
+    """Two texts from a little before where they part."""
+    start = max(0, len(os.path.commonprefix([own, first])) - 20)
+    return f"{own[start : start + 60]!r} and there {first[start : start + 60]!r}"
+
+
+def total(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over the processes of this run, in its place."""
+    machine = Machine("cpu")
+    if machine.world > 1:
+        with machine.heard("Start again."):
+            dist.all_reduce(tensor)
+    return tensor
 
 
 def gone(problem: BaseException) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields, replace
+from math import nan
+from numbers import Integral, Real
+from sys import float_info
 from typing import Any
 
 from ..errors import Usage, did_you_mean
@@ -42,21 +45,16 @@ class Recipe:
     compile: bool = False  # torch.compile of the networks
 
     def __post_init__(self):
-        for name, least in (
-            ("batch", 1),
-            ("accumulate", 1),
-            ("lr", 0),
-            ("clip", 0),
-            ("epochs", 0),
-            ("steps", 0),
-            ("patience", 0),
-            ("every", 0),
-        ):
-            if not isinstance(getattr(self, name), int | float) or getattr(self, name) < least:
-                raise Usage(f"{name}={getattr(self, name)!r}: a number of at least {least} is awaited.")
-        for name, most in (("valid", 0.9), ("ema", 0.999999999)):
-            if not 0 <= getattr(self, name) <= most:
-                raise Usage(f"{name}={getattr(self, name)!r}: a number from 0 to {most:g} is awaited.")
+        for name, (least, most) in LIMITS.items():
+            value, whole = getattr(self, name), name in WHOLE
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            plain = nan if not number else int(value) if isinstance(value, Integral) else float(value)
+            if not least <= plain <= most or (whole and plain != int(plain)):
+                kind = f"a {'whole ' * whole}number{f' of at least {least}' * (least > -LARGE)}{f', at most {most},' * (most < LARGE)}"
+                raise Usage(f"{name}={value!r}: {kind} is awaited.")
+            object.__setattr__(self, name, int(plain) if whole else plain)  # NumPy's numbers are not JSON's
+        if not isinstance(self.compile, bool):
+            raise Usage(f"compile={self.compile!r}: True or False is awaited.")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise Usage(
@@ -74,9 +72,9 @@ class Recipe:
         try:
             number = float(found[1])  # type: ignore[index]
         except (TypeError, ValueError):
-            raise Usage(
-                f"time={self.time!r} is not a time. Write '90s', '2m', '1.5h' or a number of seconds."
-            ) from None
+            number = 0.0
+        if not number:
+            raise Usage(f"time={self.time!r} is not a time. Write '90s', '2m', '1.5h' or a number of seconds.")
         return number * {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[found[2] or "s"]  # type: ignore[index]
 
     def change(self, **changes: Any) -> Recipe:
@@ -98,6 +96,15 @@ class Recipe:
         return self.steps
 
 
+LARGE = float_info.max
+WHOLE = ("steps", "batch", "warmup", "accumulate", "every", "patience", "seed")
+LIMITS = {  # the least and the most of each number
+    **dict.fromkeys(("steps", "warmup", "every", "patience", "epochs", "lr", "decay", "clip", "keep"), (0, LARGE)),
+    **dict.fromkeys(("batch", "accumulate"), (1, LARGE)),
+    **dict.fromkeys(("beta1", "beta2", "ema"), (0, 0.999999999)),
+    "valid": (0, 0.9),
+    "seed": (-LARGE, LARGE),
+}
 CHOICES = {
     "optimizer": ("adam", "adamw", "sgd", "rmsprop"),
     "schedule": ("constant", "cosine", "linear"),

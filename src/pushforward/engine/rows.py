@@ -8,12 +8,21 @@ The order of an epoch is a function of (seed, epoch), and on the disk of (rank, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import noise
+
+
+def evenly(batch: int, world: int, say: Callable[[str], None]) -> int:
+    """The rows of a step, of which each process takes as many."""
+    found = max(1, batch // world) * world
+    if found != batch:
+        say(f"A batch of {batch} is not shared out evenly over {world} processes: {found} are taken.")
+    return found
 
 
 class Rows:
@@ -37,6 +46,11 @@ class Rows:
         if len(chunk) < self.size:
             chunk = torch.cat([chunk, self.examples.order(self.seed, epoch + 1)[: self.size - len(chunk)]])
         return chunk
+
+    def lot(self, parts: int, spread: bool) -> int:
+        """How many rows are judged at a time. With spread weights as many as a step takes at a time, and no more: a lot that does not fit
+        cannot be halved while the others gather with it."""
+        return max(1, self.size // parts) if spread else max(self.batch, 500)
 
     def order(self, epoch: int) -> Tensor:
         if epoch != self.epoch:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BadFile
-from . import checkpoint
+from . import checkpoint, safe
 from .files import read_json, staged, verify
 from .machine import Machine
 
@@ -48,30 +48,53 @@ def write(
 ) -> Path:
     """Write checkpoint `step`, whole or not at all: every process calls this, and an OSError on one is an OSError on all."""
     place, problem = folder / f"step-{step:09d}", ""
-    with ExitStack() as stack:
-        stage = ""
-        if machine.rank == 0:
-            try:
-                stage = str(stack.enter_context(staged(place)))
-            except OSError as found:
-                problem = str(found)
-        stage, problem = machine.tell([stage, problem])
-        if not stage:
-            raise OSError(problem)
-        problem = own_part(Path(stage), tensors)
-        if machine.most(float(bool(problem)))[0]:
-            raise OSError(problem or "another process could not write its part")
-        if machine.rank == 0:
-            try:
-                (Path(stage) / "state.json").write_text(json.dumps(state))
-                stack.close()  # signed, flushed and renamed here
-            except OSError as found:
-                problem = str(found)
+    try:
+        with ExitStack() as stack:
+            stage = begun(machine, stack, place)
+            together(machine, stage, tensors)
+            if machine.rank == 0:
+                (stage / "state.json").write_text(json.dumps(state))
+        # signed, flushed and renamed here
+    except OSError as found:
+        problem = str(found)
+    machine.meet()  # the first reads all parts for their hashes
     if problem := machine.tell(problem):
         raise OSError(problem)
     if machine.rank == 0:
         checkpoint.forget(folder, step, last)
     return place
+
+
+def begun(machine: Machine, stack: ExitStack, place: Path) -> Path:
+    """The stage that the first process opens and all write into; an OSError on all where it cannot be."""
+    stage, problem = "", ""
+    if machine.rank == 0:
+        try:
+            stage = str(stack.enter_context(staged(place)))
+        except OSError as found:
+            problem = str(found)
+    stage, problem = machine.tell([stage, problem])
+    if not stage:
+        raise OSError(problem)
+    # torch makes a folder that it does not see: each host would have parts of its own, and a checkpoint that lacks the others'.
+    seen = machine.sums(float(Path(stage).is_dir()))[0]
+    if seen < machine.world:
+        raise OSError(
+            f"only {seen:.0f} of {machine.world} processes see {place.parent}, and with spread weights each writes its part there; "
+            "put the model's folder where all hosts can write"
+        )
+    return Path(stage)
+
+
+def together(machine: Machine, stage: Path, tensors: dict[str, Tensor]) -> None:
+    """All parts, seen by the first process; else an OSError."""
+    problem = own_part(stage, tensors)
+    if machine.most(float(bool(problem)))[0]:
+        raise OSError(problem or "another process could not write its part")
+    written = machine.sums(float(any(stage.glob(f"shard-{machine.rank + 1:05d}-*"))))[0]
+    seen = len(list(stage.glob("shard-*")))
+    if machine.rank == 0 and seen < written:
+        raise OSError(f"{written:.0f} parts were written and the first process sees {seen}")
 
 
 def own_part(stage: Path, tensors: dict[str, Tensor]) -> str:
@@ -108,7 +131,8 @@ def contents(place: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
 
 
 def state(place: Path) -> dict[str, Any]:
-    return read_json(place / "state.json")
+    path = place / "state.json"
+    return checkpoint.sane(path, safe.typed(path, read_json(path), checkpoint.STATE))
 
 
 @torch.no_grad()
@@ -118,6 +142,8 @@ def read(machine: Machine, place: Path, tensors: dict[str, Tensor]) -> None:
     from torch.distributed.checkpoint.api import CheckpointException
 
     known = contents(place)
+    if lost := sorted(set(tensors) - set(known)):
+        raise BadFile(f"{place} lacks {lost[0]!r}, which this run keeps. Start anew (overwrite).")
     alone = {name for name in tensors if known[name][0] == ()}  # written in one piece: a slice of no axis is none
     into = {name: t if t.dim() else t.reshape(1) for name, t in tensors.items() if name not in alone}
     with read_well(place):

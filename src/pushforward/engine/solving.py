@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import noise
+from .machine import ranks
 
 LOT = 1 << 24  # numbers that a lot holds
 
@@ -31,9 +32,18 @@ class Lots:
         return -(-len(self.examples) // self.rows)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for start in range(0, len(self.examples), self.rows):
+        return self.between(0, len(self.examples))
+
+    @property
+    def own(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """The rows of this process of many alone, for sums that all of them add up (`machine.total`)."""
+        (rank, world), n = ranks(), len(self.examples)
+        return self.between(rank * n // world, (rank + 1) * n // world)
+
+    def between(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for start in range(first, last, self.rows):
             with noise.stream(self.seed, self.step, start, self.model.device, self.model.dtype):
-                lot = self.take(start, min(start + self.rows, len(self.examples)))
+                lot = self.take(start, min(start + self.rows, last))
             yield lot
 
     def whole(self) -> tuple[Tensor, Tensor | None]:

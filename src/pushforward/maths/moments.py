@@ -4,6 +4,8 @@ Of two parts with counts n, m, means a, b and scatters S, T (sums of (x - mean)(
     count n + m,   mean a + (b - a) m / (n + m),   scatter S + T + (b - a)(b - a)' n m / (n + m)
 Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979, eqs. 2.1.
 
+Several processes, each with its rows, add up n_r and n_r m_r, and then S_r + n_r (m_r - m)(m_r - m)' around the common mean m: two sums.
+
 Each part is centred by itself, so nothing cancels however far the mean is from 0; where it is near, the product of the rows as they are less
 n times that of the means loses no digits that count, and saves a pass. Parts of float32 are multiplied in float32, and summed in float64.
 On a CPU NumPy multiplies: of a matrix by its own transpose it computes one half (syrk), torch both.
@@ -12,8 +14,13 @@ B rows of D variables a part:   x (B, D)   mean (D,)   scatter (D, D)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+from ..engine import Lots
+from ..engine.machine import total
 
 PART = 1 << 22  # numbers that are centred and multiplied at a time
 LARGE = 1 << 22  # numbers from which half a product is worth the quarrel of two libraries over the same cores
@@ -60,6 +67,17 @@ class Moments:
             self.scatter.addmm_(step[:, None], step[None], alpha=self.count * count / total)
         self.mean += step * (count / total)
         self.count = total
+
+    def gather(self, lots: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """All rows of the lots of a fit; of several processes each reads its own, and all have the moments of all."""
+        for x, _ in getattr(lots, "own", lots):
+            self.add(x.flatten(1))
+        if isinstance(lots, Lots):
+            count = int(total(torch.tensor(self.count)))
+            mean = total(self.mean * self.count) / max(count, 1)
+            step = self.mean - mean
+            self.scatter = total(self.scatter.addmm_(step[:, None], step[None], alpha=self.count))
+            self.count, self.mean = count, mean
 
     def covariance(self, correction: int = 0) -> Tensor:
         """The scatter over n - correction."""

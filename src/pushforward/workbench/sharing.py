@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from .. import noise
-from ..engine.machine import Machine, ranks
+from ..engine.machine import DAY, Machine, ranks
 from ..errors import BadFile
 from ..metrics.likelihood import Likelihood, likelihood
 from ..space import Space
@@ -30,7 +30,7 @@ from .writing import frame, free, plain, whole, write
 
 LOT = 1 << 16  # rows, about, that are made and written at a time
 KINDS = (".csv", ".tsv", ".jsonl", ".parquet", ".npy")  # what can be written row after row
-DAY = 86400.0  # seconds that a process waits for one that has more to do; one that is gone is heard of at once
+ANEW = "What stood there stands: run it again."
 
 
 def many(n: int, out: Path | None) -> bool:
@@ -82,7 +82,7 @@ def draw(
     """Write n new examples to a file. Every process calls this; only the first writes the file."""
     place, machine = free(out, overwrite), Machine(device, patience=DAY)
     model = opened(path, str(machine.device))
-    condition, seed = reading.condition(model, given), machine.tell(secrets.randbits(62) if seed is None else seed)
+    condition = reading.condition(model, given)
 
     def one(rows: slice) -> Any:
         told = condition[rows] if hasattr(condition, "__array__") or hasattr(condition, "iloc") else condition
@@ -90,7 +90,8 @@ def draw(
             return model.sample(rows.stop - rows.start, given=told, seed=seed)
 
     found = lots(model, n)
-    with machine.heard():
+    with machine.heard(ANEW):
+        seed = machine.tell(secrets.randbits(62) if seed is None else seed)
         if len(found) < 2:  # one process makes them, as if it were alone
             if machine.rank == 0:
                 write(one(slice(0, n)), model.space, place, overwrite)
@@ -238,7 +239,7 @@ def score(
     examples, condition = reading.examples(model, data, said or {}, given)
     found = lots(model, len(examples))
     mine = found[machine.rank * len(found) // machine.world : (machine.rank + 1) * len(found) // machine.world]
-    with machine.heard():
+    with machine.heard(ANEW):
         answers = [(rows, lot(model, examples, condition, rows, by, seed)) for rows in mine]
         return together(machine, answers, len(examples))
 

@@ -91,8 +91,7 @@ class FactorAnalysis(Classical):
 
     def absorb(self, lots):
         seen = Moments(len(self.mean))
-        for x, _ in lots:
-            seen.add(x.flatten(1))
+        seen.gather(lots)
         if bool(torch.isnan(seen.mean).any()):
             raise BadData(
                 "There are missing cells, which takes all rows in memory, and these are too many. Drop rows or columns."
@@ -153,8 +152,13 @@ class FactorAnalysis(Classical):
         return torch.where(uniform(n, len(self.mean)).to(self.mean) < self.gone, torch.nan, x)
 
     def _complete(self, x, known, given=None):
-        e, f = (normal(len(x), size).to(self.mean) for size in (self.weights.shape[1], len(self.mean)))
-        return self.factors.fill(x.flatten(1), known.flatten(1), e, f)
+        x, known, factors = x.flatten(1), known.flatten(1), self.factors
+
+        def draw():
+            e, f = (normal(len(x), size).to(self.mean) for size in (self.weights.shape[1], len(self.mean)))
+            return factors.fill(x, known, e, f)
+
+        return self.filled(draw, known)
 
 
 def profile(r: np.ndarray, latent: int, floor: float, iterations: int) -> tuple[Any, Any, int]:

@@ -62,8 +62,7 @@ class Gaussian(Classical):
 
     def absorb(self, lots):
         seen = Moments(len(self.mean))
-        for x, _ in lots:
-            seen.add(x.flatten(1))
+        seen.gather(lots)
         if seen.count < 2:
             raise BadData(f"x has {seen.count} examples (n_samples={seen.count}). A variance needs two at least.")
         covariance, share = seen.covariance(), 0.0

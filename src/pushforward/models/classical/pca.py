@@ -88,8 +88,7 @@ class PCA(Classical):
         if isinstance(lots, Lots) and len(lots.examples) <= len(self.mean):
             return self.solve(*lots.whole())  # fewer numbers than a covariance has
         seen = Moments(len(self.mean))
-        for x, _ in lots:
-            seen.add(x.flatten(1))
+        seen.gather(lots)
         if seen.count < 2:
             raise BadData(
                 f"x has {seen.count} examples (n_samples={seen.count}). PCA needs two at least, for there to be a variance."
@@ -172,8 +171,13 @@ class PCA(Classical):
         return torch.where(uniform(n, len(self.mean)).to(self.mean) < self.gone, torch.nan, x)
 
     def _complete(self, x, known, given=None):
-        e, f = (normal(len(x), size).to(self.mean) for size in (len(self.variances), len(self.mean)))
-        return self.factors.fill(x.flatten(1), known.flatten(1), e, f)
+        x, known, factors = x.flatten(1), known.flatten(1), self.factors
+
+        def draw():
+            e, f = (normal(len(x), size).to(self.mean) for size in (len(self.variances), len(self.mean)))
+            return factors.fill(x, known, e, f)
+
+        return self.filled(draw, known)
 
 
 def leading(covariance: Tensor, count: int) -> tuple[Tensor, Tensor]:
