@@ -180,6 +180,8 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a column of another kind": ("maf", put("space", "columns", 0, "kind", value="code"), "kind"),
     "a column of nested categories": ("maf", put("space", "columns", 0, "categories", value=[["a"]]), "categories"),
     "a date in no unit": ("maf", put("space", "columns", 2, "unit", value="x"), "unit"),
+    "a zone that is a file": ("maf", put("space", "columns", 2, "dtype", value="datetime64[us, dateutil//etc/passwd]"), "dtype"),
+    "a zone that is a way out": ("maf", put("space", "columns", 2, "dtype", value="category:datetime64[us, dateutil/../../x]"), "dtype"),
     "bounds that are crossed": ("maf", card(lambda told: told["space"]["columns"][1].update(low=3.0, high=-3.0)), "low"),
     "a condition of another kind": ("made", put("given", value=3), "given"),
     "a condition of 10^12 numbers": ("made", put("given", value={"kind": "real", "shape": [10**12]}), "variables"),
@@ -373,3 +375,19 @@ def test_some_hundred_mutations_of_every_file_that_is_read(tmp_path):
     found = list(fuzzed.rows(0.003, tmp_path, seed=7))
     assert sum(row.tries for row in found) >= 300
     assert not [f"{row.fault}: {row.note}" for row in found if row.lost]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['{"skip": "x"}', '{"skip": 9999999999999}', '{"missing": 5}', '{"separator": 5}', '{"names": 3}', "[1]", "null"],
+)
+def test_how_data_are_read_is_not_for_a_card_to_break(models, tmp_path, said):
+    """A score of data is read as the card says; what it says may be of any type and size."""
+    from pushforward import workbench
+
+    folder = tmp_path / "m.pf"
+    shutil.copytree(models["maf"], folder)
+    change(folder, lambda told: told["outcome"].__setitem__("read", said))
+    (tmp_path / "t.csv").write_text("side,x,when,more\nleft,1.5,2020-01-01,1\n")
+    kind, _ = attempt(lambda: workbench.score(str(folder), str(tmp_path / "t.csv")), tmp_path, 3 * ROOM)
+    assert kind in ("BadFile", "Usage")

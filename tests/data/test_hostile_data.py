@@ -96,17 +96,21 @@ def picture(kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def jumbo() -> bytes:
-    """A Parquet file of a few kilobytes with 34 million cells: one value, many times."""
+def parquet(value: Any, rows: int, groups: int = 1, columns: int = 1) -> bytes:
+    """A small Parquet file with one value, many times."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    column = pa.repeat(1.5, 17_000_000)
+    table = pa.table({f"c{i}": pa.repeat(value, rows) for i in range(columns)})
     buffer = io.BytesIO()
-    parquet.write_table(
-        pa.table({f"c{i}": column for i in range(2)}), buffer, row_group_size=17_000_000, use_dictionary=True
-    )
+    with parquet.ParquetWriter(buffer, table.schema, use_dictionary=True) as file:
+        for _ in range(groups):
+            file.write_table(table, row_group_size=rows)
     return buffer.getvalue()
+
+
+def keys(n: int) -> bytes:
+    return ("{" + ", ".join(f'"k{i}": 1' for i in range(n)) + "}").encode()
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(canary) (w) file\nshowpage\n%%EOF\n"
@@ -136,7 +140,14 @@ HOSTILE: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "an idx file of 255 axes": ("x.idx", lambda p: b"\0\0\x08\xff" + b"\0\0\0\x01" * 255 + b"\0", "axes"),
     "an idx file of 2^96 numbers": ("x.idx", lambda p: b"\0\0\x08\x03" + b"\xff" * 12, "promises"),
     "an idx file of nothing by 2^64": ("x.idx", lambda p: b"\0\0\x08\x03\0\0\0\0" + b"\xff" * 8, "no numbers"),
-    "a table of 34 million cells in a few bytes": ("x.parquet", lambda p: jumbo(), "unpack it first"),
+    "a table of 34 million cells in a few bytes": ("x.parquet", lambda p: parquet(1.5, 17_000_000, columns=2), "unpack it first"),
+    "a table of 48 million cells in many groups": ("x.parquet", lambda p: parquet(1.5, 1_000_000, 12, 4), "unpack it first"),
+    "a word of 10,000 letters 32,000 times": ("x.parquet", lambda p: parquet("x" * 10_000, 4_000, 8), "unpack it first"),
+    "an array of 10^9 words of no letters": ("x.npy", lambda p: npy(told("(1000000000, 1)", "|S0")), "hold nothing"),
+    "an array of 10^9 things of no bytes": ("x.npy", lambda p: npy(told("(1000000000, 1)", "|V0")), "hold nothing"),
+    "JSON lines of which one has all the keys": ("x.jsonl", lambda p: keys(6_000) + b"\n" + b"{}\n" * 6_000, "unpack it first"),
+    "JSON of which one object has all the keys": ("x.json", lambda p: b"[" + keys(6_000) + b", {}" * 6_000 + b"]", "unpack it first"),
+    "lines of text of which one is very long": ("x.txt", lambda p: b"ab\n" * 20_000 + b"x" * 50_000 + b"\n", "has 50,000 characters"),
     "JSON of a million brackets": ("x.json", lambda p: b"[" * 1_000_000, "x.json"),
     "JSON lines of 100,000 brackets": ("x.jsonl", lambda p: b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "x.jsonl"),
     "JSON with a number of 10,000 digits": ("x.json", lambda p: b'[{"a": ' + b"9" * 10_000 + b"}]", "x.json"),
@@ -170,12 +181,12 @@ def test_a_hostile_file_is_an_error_and_nothing_else(what, tmp_path):
 
     def read() -> None:
         os.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
-        load(source)
+        load(source, **({"lines": True} if name.endswith(".txt") else {}))
 
     kind, said = attempt(read, tmp_path / "data", ROOM + path.stat().st_size + (256 << 20 if "300 MB" in what else 0))
     assert kind in ("BadFile", "BadData", "Usage"), f"{kind}: {said}"
     assert named in said, said
-    assert path.name in said or source.name in said or "infinite" in said, said
+    assert path.name in said or source.name in said or "infinite" in said or "characters" in said, said
     assert not (tmp_path / CANARY).exists() and sorted(p.name for p in tmp_path.iterdir()) == ["data", "gs", "x"]
 
 
@@ -198,3 +209,31 @@ def test_two_keys_of_one_name_in_a_line_of_json_are_told(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1, "a": 2}\n{"a": 3}\n')
     kind, said = attempt(lambda: load(tmp_path / "x.jsonl"), tmp_path)
     assert kind == "BadFile" and "twice" in said and "line 1" in said
+
+
+def test_a_text_takes_little_more_than_its_size(tmp_path):
+    """Its bytes, its characters and their codes, and not four and eight bytes for each."""
+    (tmp_path / "x.txt").write_bytes(b"to be or not to be\n" * 2_000_000)
+    size = (tmp_path / "x.txt").stat().st_size
+    load(["a"])
+    assert attempt(lambda: load(tmp_path / "x.txt"), tmp_path, 3 * size + ROOM) == ("loaded", "")
+
+
+def test_pipes_and_links_to_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "x.csv")
+    (tmp_path / "y.csv").symlink_to("/dev/zero")
+    (tmp_path / "z").mkdir()
+    os.mkfifo(tmp_path / "z" / "x.png")
+    for name, says in (("x.csv", "is a pipe"), ("y.csv", "is a device"), ("z", "no image")):
+        kind, said = attempt(lambda name=name: load(tmp_path / name), tmp_path)
+        assert kind == "BadFile" and says in said, said
+
+
+def test_a_table_takes_some_times_its_size(tmp_path):
+    """Its words are kept as bytes until a column is made of them; sixty bytes for each would be fifteen times the file."""
+    numbers = np.random.default_rng(0).normal(size=(6_000, 17)).round(5)
+    rows = "".join(",".join(map(str, row)) + "\n" for row in numbers.tolist())
+    (tmp_path / "x.csv").write_text(",".join(f"c{i}" for i in range(17)) + "\n" + rows * 14)
+    size = (tmp_path / "x.csv").stat().st_size
+    load({"a": [0.5, 1.5]})
+    assert attempt(lambda: load(tmp_path / "x.csv"), tmp_path, 5 * size + ROOM) == ("loaded", "")

@@ -1,5 +1,6 @@
 """The one door: which source is which, and what a misspelling gets."""
 
+import os
 import subprocess
 import sys
 
@@ -141,6 +142,10 @@ def test_what_is_not_data(tmp_path):
     (tmp_path / "one.png").write_bytes(b"x")
     with pytest.raises(BadFile, match="one image; many are needed"):
         load(tmp_path / "one.png")
+    for name in ("t.xlsx", "t.feather", "t.tar"):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(BadFile, match=f"{name} is of a kind that is not read here.*csv"):
+            load(tmp_path / name)
     (tmp_path / "m.pf").mkdir()
     (tmp_path / "m.pf" / "card.json").write_text("{}")
     with pytest.raises(BadFile, match="a saved model, not data"):
@@ -165,3 +170,69 @@ def test_listing_costs_no_heavy_import():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.parametrize(
+    "said, awaited",
+    [
+        ({"skip": "x"}, "skip='x': a whole number"),
+        ({"skip": -1}, "skip=-1: a whole number of at least 0"),
+        ({"header": "maybe"}, "header='maybe': yes or no"),
+        ({"separator": 5}, "separator=5: a word"),
+        ({"separator": '"'}, "one character is awaited"),
+        ({"missing": 5}, "missing=5: words"),
+        ({"names": [1, 2]}, "names=.* words"),
+        ({"drop": {"a": 1}}, "drop=.* a word or words"),
+        ({"encoding": None}, "encoding=None: a word"),
+    ],
+)
+def test_options_are_of_their_type(tmp_path, said, awaited):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(Usage, match=awaited):
+        load(tmp_path / "t.csv", **said)
+
+
+def test_kinds_and_sizes_that_there_are_not(tmp_path):
+    for said in ({"kind": "foo"}, {"kind": "table"}, {"threshold": "x"}, {"levels": -3}):
+        with pytest.raises(Usage, match="is awaited"):
+            load([[1.0], [2.0]], **said)
+    for size in (True, (10**6, 10**6), 0):
+        with pytest.raises(Usage, match="size=.*of 89,478,485 pixels at most"):
+            load(images(tmp_path), size=size)
+    with pytest.raises(Usage, match="n=-3"):
+        load("moons", n=-3)
+
+
+def images(place):
+    from PIL import Image
+
+    Image.new("L", (4, 4)).save(place / "a.png")
+    return place
+
+
+@pytest.mark.parametrize(
+    "name, says",
+    [
+        ("", "what came is empty"),
+        ("~nobody-of-this-name/x.csv", "no file"),
+        ("lorem ipsum " * 400, "File name too long.*list of strings"),
+        ("a\0b.csv", "null byte"),
+        ("/dev/zero", "is a device"),
+    ],
+)
+def test_names_that_name_nothing(name, says):
+    with pytest.raises((BadFile, Usage), match=says):
+        load(name, **({"format": "csv"} if name == "/dev/zero" else {}))
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for_and_that_of_a_shell_is_read(tmp_path):
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(BadFile, match="is a pipe"):
+        load(tmp_path / "t.csv")
+    with pytest.raises(BadFile, match="is a pipe"):
+        load([[1.0], [2.0]], given=tmp_path / "t.csv")
+    reading, writing = os.pipe()
+    os.write(writing, b"a,b\n1.5,2.5\n3.5,4.5\n")
+    os.close(writing)
+    assert load(f"/dev/fd/{reading}", format="csv").space.names == ("a", "b")
+    os.close(reading)

@@ -84,7 +84,7 @@ def test_numbers(write, cells, kind):
 def test_separator_is_that_of_the_first_line(write, separator):
     table = read_csv(write(f"a{separator}b\n1{separator}2\n"))
     assert table.to_dict("list") == {"a": [1], "b": [2]}
-    assert read_csv(write("a;b,c\n1;2,3\n"), separator=";").columns.tolist() == ["a", "b,c"]
+    assert read_csv(write("a;b,c\n1;2,3\n"), separator=";", decimal="").columns.tolist() == ["a", "b,c"]
 
 
 def test_quotes_newlines_byte_order_mark_and_packing(write):
@@ -113,7 +113,7 @@ def test_header(write):
     )
     assert read_csv(path, header=False, names=["a", "b"]).to_dict("list") == {"a": [1, 3], "b": [2, 4]}
     assert read_csv(write("# made by hand\na,b\n1,2\n"), skip=1).columns.tolist() == ["a", "b"]
-    assert read_csv(write(",b\n1,2\n")).columns.tolist() == ["column_1", "b"]
+    assert read_csv(write(",b\nx,2\n")).columns.tolist() == ["column_1", "b"]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,7 @@ def test_header(write):
         ("a,a\n1,2\n", "'a' for 2 columns"),
         ("a,b\n1,\x002\n", "NUL byte in line 2"),
         (b"a,b\n1,\xe9t\xe9\n", r'not utf-8 text: byte 0xe9 at offset 6 \(line 2\).*encoding="latin-1"'),
+        (b"a,b\n1,\x93quoted\x94\n", 'encoding="cp1252"'),
         (b"\xef\xbb\xbfa\n\xff", r"byte 0xff at offset 5 \(line 2\)"),
         ("a,b\n1,2\n".encode("utf-16"), 'encoding="utf-16"'),
     ],
@@ -208,3 +209,86 @@ def test_adult_as_published(real_data):
 def test_a_file_with_a_header_as_published(real_data):
     examples = load(real_data / "diamonds" / "diamonds.csv.gz", given=["cut", "color"])
     assert len(examples) == 53_940 and [c.size for c in examples.given_space.columns] == [5, 7]
+
+
+# ---- what people have --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "decimal, cells, values",
+    [
+        (",", ["3,14", "-2", "1.234,5", ""], [3.14, -2.0, 1234.5, None]),
+        (".", ['"1,234"', "56", '"7,654,321.5"', "NA"], [1234.0, 56.0, 7654321.5, None]),
+        ("", ["3,14", "2", "1,5", ""], ["3,14", "2", "1,5", None]),
+    ],
+)
+def test_commas_in_numbers_are_asked_about(write, decimal, cells, values):
+    path = write("a;b\n" + "".join(f"{cell};{i}\n" for i, cell in enumerate(cells)))
+    with pytest.raises(BadFile, match=r"column 'a' holds numbers with commas, such as .*decimal=\",\".*decimal=\"\.\""):
+        read_csv(path)
+    found = read_csv(path, decimal=decimal)["a"]
+    assert [None if pd.isna(v) else v for v in found] == values
+    with pytest.raises(Usage, match="decimal='x'"):
+        read_csv(path, decimal="x")
+
+
+def test_numbers_without_commas_are_left_alone_where_commas_are_said(write):
+    """As a sample of a model that was fitted on a file with commas is written."""
+    assert read_csv(write("a;b\n1.234;1\n1.2345;2\n"), decimal=",")["a"].tolist() == [1.234, 1.2345]
+    assert read_csv(write("a;b\n1.234;1\n1.234,5;2\n-2e3;3\n"), decimal=",")["a"].tolist() == [1234.0, 1234.5, -2000.0]
+
+
+@pytest.mark.parametrize(
+    "first, asked",
+    [
+        ("39,x,77516", True),
+        ("5.1,y,3.5", True),
+        ("0,1,2", False),
+        ("1990,2000,2010", False),
+        ("name,x,400000", False),
+        ("a,b,c", False),
+    ],
+)
+def test_a_first_line_that_looks_like_data_is_asked_about(write, first, asked):
+    rows = "".join(f"{i % 60},{'xyz'[i % 3]},{i * 577}\n" for i in range(300))
+    path = write(f"{first}\n{rows}")
+    if asked:
+        with pytest.raises(BadFile, match="looks like a row of data.*header=False"):
+            read_csv(path)
+    assert read_csv(path, header=True).columns.tolist() == first.split(",") and len(read_csv(path, header=False)) == 301
+    assert asked or read_csv(path).columns.tolist() == first.split(",")
+
+
+def test_blanks_between_numbers_and_quoted_separators(write):
+    assert read_csv(write("  0.5   1.5 \n 2.5  -1e3\n"), header=False).to_numpy().tolist() == [
+        [0.5, 1.5],
+        [2.5, -1000.0],
+    ]
+    assert read_csv(write("a b\n1 2\n")).to_dict("list") == {"a": [1], "b": [2]}
+    assert read_csv(write("free words\nanother line\n")).columns.tolist() == ["free words"]
+    assert read_csv(write('"x, y, z";"v"\n1;2\n')).columns.tolist() == ["x, y, z", "v"]
+
+
+def test_the_number_of_a_telephone_is_no_number(write):
+    assert read_csv(write("a\n+4915112345678\n+4915112345679\n"))["a"].tolist() == ["+4915112345678", "+4915112345679"]
+    assert read_csv(write("a\n+5\n-3\n"))["a"].tolist() == [5, -3]
+
+
+def test_what_stands_above_a_header_and_very_long_cells(write):
+    with pytest.raises(BadFile, match="line 3: 2 cells where 1 were awaited .*Say skip="):
+        read_csv(write("# made by hand\na,b\n1,2\n".replace("a,b", "\na,b")))
+    with pytest.raises(BadFile, match="a cell has more than 131,072 characters"):
+        read_csv(write("a,b\n1," + "x" * 200_000 + "\n"))
+    with pytest.raises(BadFile, match="no line after the 9999999999 left out"):
+        read_csv(write("a\n1\n"), skip=9_999_999_999)
+    for encoding in ("undefined", "punycode"):
+        with pytest.raises(Usage, match=f"no encoding '{encoding}'"):
+            read_csv(write("a.,b\n1,2\n"), encoding=encoding)
+
+
+def test_numbers_of_rows_that_pandas_and_r_write_are_no_data(write, tmp_path):
+    table = people(30).sample(frac=0.5, random_state=0)
+    table.to_csv(tmp_path / "p.csv")
+    assert load(tmp_path / "p.csv").space.names == tuple(table.columns)
+    assert read_csv(write('"","a","b"\n"1",5,x\n"2",5,y\n')).columns.tolist() == ["a", "b"]
+    for text in (",a\n1,5\n1,6\n", ",a\nx,5\ny,6\n", "n,a\n1,5\n2,6\n", ",\n1,5\n2,6\n", "\n1\n2\n"):
+        assert len(read_csv(write(text), header=True).columns) == text.split("\n")[-2].count(",") + 1
+    assert read_csv(write(",a\n1,5\n2,6\n"), names=["id", "a"]).columns.tolist() == ["id", "a"]

@@ -85,6 +85,10 @@ def check_promise(path: Path, file: Any, size: int) -> None:
     shape, _, dtype = read(file)
     if min(shape, default=0) < 0:
         raise BadFile(f"{path} promises an array of shape {shape}: no axis has fewer than 0 rows. It is damaged.")
+    if not dtype.itemsize:  # as many of them as a header likes, in no bytes at all
+        raise BadFile(
+            f"{path} promises {prod(shape):,} values of type {dtype}, which hold nothing. Numbers are awaited."
+        )
     if not dtype.hasobject and prod(shape) * dtype.itemsize > size:
         raise BadFile(
             f"{path} promises an array of shape {shape} and type {dtype}, more than its {size:,} bytes hold. It is cut short or damaged."

@@ -5,12 +5,13 @@ Nested columns are refused, decimals become floats, dates become timestamps, who
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadData, BadFile, Usage
 from .examples import LARGE
-from .files import check_unpacked
+from .files import CELL, check_unpacked
 
 
 def pyarrow() -> Any:
@@ -34,6 +35,9 @@ class Parquet:
         self.path = path
         try:
             self.file = parquet.ParquetFile(path)
+            self.words = {one.name: one.type for one in self.file.schema_arrow if is_words(one.type)}
+            # One word a million times takes its letters once, until its size is known.
+            self.file = parquet.ParquetFile(path, read_dictionary=list(self.words))
         except problems as problem:
             raise BadFile(f"{path} is not a whole Parquet file ({str(problem).splitlines()[0]}).") from problem
         about = self.file.metadata
@@ -42,7 +46,7 @@ class Parquet:
         self.sizes = [about.row_group(g).num_rows for g in range(about.num_row_groups)]
         self.bytes = sum(about.row_group(g).total_byte_size for g in range(about.num_row_groups))
         # A run of one value a billion times long takes a few bytes.
-        check_unpacked(path, 8 * len(self.names) * max(self.sizes, default=0), path.stat().st_size)
+        check_unpacked(path, CELL * len(self.names) * max(self.sizes, default=0), path.stat().st_size)
         if not sum(self.sizes):
             raise BadFile(f"{path} holds {len(self.names)} columns and no rows.")
 
@@ -52,13 +56,33 @@ class Parquet:
 
     def whole(self, names: tuple[str, ...]) -> Any:
         """Some columns of the whole file."""
+        check_unpacked(self.path, CELL * len(names) * sum(self.sizes), self.path.stat().st_size)
         return self.read(lambda: self.file.read(columns=list(names)), names)
 
     def read(self, read: Any, names: tuple[str, ...]) -> Any:
         try:
-            return from_arrow(read())[list(names)]
+            return from_arrow(self.spelt(read()))[list(names)]
         except (pyarrow().ArrowException, OSError) as problem:
             raise BadFile(f"{self.path} is damaged ({str(problem).splitlines()[0]}).") from problem
+
+    def spelt(self, table: Any) -> Any:
+        """Columns of words with every word written out, if that is not far more than the file."""
+        import pyarrow.compute as compute
+
+        size = 0
+        for i, name in enumerate(table.column_names):
+            if name in self.words:
+                column = table.column(i)
+                for part in column.chunks:
+                    size += compute.sum(compute.binary_length(part.dictionary).take(part.indices)).as_py() or 0
+                check_unpacked(self.path, size, self.path.stat().st_size)
+                table = table.set_column(i, name, column.cast(self.words[name]))
+        return table
+
+
+def is_words(kind: Any) -> bool:
+    types = pyarrow().types
+    return types.is_string(kind) or types.is_large_string(kind)
 
 
 class ColumnByColumn:
@@ -85,9 +109,11 @@ def from_arrow(table: Any) -> Any:
     """An Arrow table -> a DataFrame."""
     import pandas as pd
 
-    return pd.DataFrame(
-        {name: series(name, table.column(name)) for name in table.column_names if not name.startswith("__index_level_")}
-    )
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise BadData(f"Column {twice!r} stands twice in the table. Rename one.")
+    return pd.DataFrame({name: series(name, table.column(name)) for name in names})
 
 
 def series(name: str, column: Any) -> Any:

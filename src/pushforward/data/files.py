@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import gzip
+import stat
 import zlib
 from pathlib import Path
 
+from ..engine.safe import what
 from ..errors import BadFile, Usage, did_you_mean
 
 ENCODINGS = ("utf-8", "latin-1", "utf-16", "cp1252", "ascii", "shift_jis", "gb18030", "koi8-r")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+WINDOWS = range(0x80, 0xA0)
 UNPACKED, RATIO = (
     1 << 28,
     200,
 )  # bytes that may always be unpacked, and how many times its size a larger file may become
+CELL = 8  # bytes that a cell of a table takes at least
+
+
+def there(path: Path) -> bool:
+    """Whether a file or folder is there. A device may have no end, and a pipe that lies in a folder may have nobody at its other end: these are
+    refused. The pipes that a shell hands over (/dev/stdin, /dev/fd/63) are read."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as problem:
+        short = str(path) if len(str(path)) <= 80 else f"{str(path)[:80]}…"
+        raise BadFile(
+            f"{short!r} cannot be read: {getattr(problem, 'strerror', None) or problem}. The name of a file, a folder or a built-in set is "
+            "awaited; text to learn from is passed as a list of strings."
+        ) from problem
+    given = stat.S_ISFIFO(mode) and path.parts[:2] in (("/", "dev"), ("/", "proc"))
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or given):
+        raise BadFile(
+            f"{path} is {what(mode)}; a file or a folder is awaited. Write what comes out of it to a file first."
+        )
+    return True
 
 
 def read_bytes(path: Path) -> bytes:
@@ -56,16 +81,17 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     data = read_bytes(path)
     try:
         text = data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
-    except LookupError as problem:
-        raise Usage(f"There is no encoding {encoding!r}.{did_you_mean(encoding, ENCODINGS)}") from problem
     except UnicodeDecodeError as problem:
         # The codec that drops a byte-order mark counts from behind it.
         at = problem.start + (len(data) - len(problem.object))
-        hint = "utf-16" if data.startswith(UTF16) else "latin-1" if encoding != "latin-1" else "cp1252"
+        windows = any(byte in data for byte in WINDOWS)  # no letters in latin-1
+        hint = "utf-16" if data.startswith(UTF16) else "cp1252" if windows or encoding == "latin-1" else "latin-1"
         raise BadFile(
             f"{path} is not {encoding} text: byte 0x{data[at]:02x} at offset {at} (line {data.count(bytes([10]), 0, at) + 1}). "
             f'If it was written in another encoding, say which: encoding="{hint}".'
         ) from problem
+    except (LookupError, UnicodeError) as problem:  # no such encoding, or one that is not of files
+        raise Usage(f"There is no encoding {encoding!r}.{did_you_mean(encoding, ENCODINGS)}") from problem
     if not text.strip():
         raise BadFile(f"{path} holds no text, only blanks.")
     return text

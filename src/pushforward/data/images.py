@@ -179,6 +179,6 @@ def pair(name: str, size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     sides = (size, size) if isinstance(size, int) else tuple(size) if isinstance(size, tuple | list) else ()
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise Usage(f"{name}={size!r}: one whole number or (height, width) is awaited.")
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides) or sides[0] * sides[1] > PIXELS:
+        raise Usage(f"{name}={size!r}: one whole number or (height, width) is awaited, of {PIXELS:,} pixels at most.")
     return sides[0], sides[1]

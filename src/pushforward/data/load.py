@@ -14,9 +14,11 @@ This module imports nothing heavy, so that sets and formats can be listed at onc
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from importlib import import_module
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +59,27 @@ FORMATS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "images": ("images.read_folder", "pictures", ()),
 }
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".sav")
+OTHERS = (
+    ".xlsx", ".xls", ".ods", ".feather", ".arrow", ".orc", ".mat", ".h5", ".hdf5", ".safetensors", ".dta", ".rds", ".sas7bdat", ".db", ".sqlite",
+    ".zip", ".tar", ".tgz", ".7z", ".bz2", ".xz", ".zst", ".wav", ".mp3", ".mp4", ".pdf", ".xml", ".html", ".yaml", ".yml",
+)  # fmt: skip
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+
+# what an option of a reader is written as there -> (what it may be, in words)
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bool": (lambda value: isinstance(value, bool), "yes or no"),
+    "int": (
+        lambda value: isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0,
+        "a whole number of at least 0",
+    ),
+    "float": (lambda value: isinstance(value, Real) and not isinstance(value, bool), "a number"),
+    "str": (lambda value: isinstance(value, str), "a word"),
+    "Sequence[str]": (
+        lambda value: isinstance(value, str | list | tuple) and all(isinstance(word, str) for word in value),
+        "words",
+    ),
+    "None": (lambda value: value is None, ""),
+}
 
 
 def load(source: Any, *, given: Any = None, format: str | None = None, **options: Any) -> Examples:
@@ -74,8 +96,10 @@ def load(source: Any, *, given: Any = None, format: str | None = None, **options
         if "n" in keywords(function):
             options = {"n": ROWS} | options
         return make(f"the set {source}", source, function, (), maker, given, options)
+    if isinstance(source, str) and not source.strip():
+        raise Usage("The name of a file, a folder or a built-in set is awaited; what came is empty.")
     if isinstance(source, str | Path):
-        path = Path(source).expanduser()
+        path = Path(os.path.expanduser(source))  # Path.expanduser has no word for a user that there is not
         found = format_of(path, format)
         return make(
             f"{found} files" if found != "images" else "a folder of images",
@@ -104,6 +128,8 @@ def make(
         raise Usage(
             f"load takes no {unknown!r} for {what}.{did_you_mean(unknown, known)} It takes: {', '.join(['given', *known])}."
         )
+    for function in (reader, maker_function):
+        check_options(function, options)
     raw = reader(*place, **{key: value for key, value in options.items() if key in reads})
     return maker_function(raw, given=given, name=name, **{key: value for key, value in options.items() if key in makes})
 
@@ -119,11 +145,22 @@ def keywords(function: Callable) -> set[str]:
     return set(inspect.signature(function).parameters) - {"path", "folder", "raw"}
 
 
+def check_options(function: Callable, options: dict[str, Any]) -> None:
+    """Whether what was said about a source is of the types that its reader writes beside each option."""
+    for name, about in inspect.signature(function).parameters.items():
+        kinds = str(about.annotation).split(" | ")
+        if name not in options or not set(kinds) <= set(KINDS):
+            continue
+        if not any(KINDS[kind][0](options[name]) for kind in kinds):
+            awaited = " or ".join(KINDS[kind][1] for kind in kinds if KINDS[kind][1])
+            raise Usage(f"{name}={options[name]!r}: {awaited} is awaited.")
+
+
 def format_of(path: Path, format: str | None) -> str:
     """Which of FORMATS a file or folder is; a missing or foreign one is an error that says what to do."""
     if format is not None and format not in FORMATS:
         raise Usage(f"There is no format {format!r}.{did_you_mean(format, FORMATS)} There are: {', '.join(FORMATS)}.")
-    if not path.exists():
+    if not named("files.there")(path):
         raise BadFile(missing(path))
     if path.is_dir():
         if (path / "card.json").exists():
@@ -142,6 +179,10 @@ def format_of(path: Path, format: str | None) -> str:
     if name.endswith(PICKLES):
         raise BadFile(
             f"{path} is a kind of file that can run code when it is read, so it is never read. Save the data as .npz, .parquet or .csv."
+        )
+    if name.endswith(OTHERS):
+        raise BadFile(
+            f"{path} is of a kind that is not read here. Unpack it if it is an archive; save what it holds as .csv, .parquet, .npz or a folder of images."
         )
     if name.endswith(PICTURES):
         raise BadFile(f"{path} is one image; many are needed to learn from. Pass the folder that holds them.")

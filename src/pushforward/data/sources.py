@@ -15,13 +15,17 @@ import torch
 
 from ..errors import BadData, BadFile, Usage, did_you_mean
 from ..space import Space
+from ..space.raw import shown
 from ..space.space import is_frame, is_text
 from . import text as words
 from .arrays import Archive, read_npy
 from .arrow import ColumnByColumn, Parquet, exchange, large
 from .examples import Examples, labelled
+from .files import there
 from .idx import read_idx
 from .stores import Groups, Tensors, Windows
+
+KINDS = ("real", "binary", "levels", "tokens")  # that an array may be
 
 
 def recognise(source: Any) -> tuple[Any, str]:
@@ -37,16 +41,33 @@ def recognise(source: Any) -> tuple[Any, str]:
     if is_text(source):
         return source, "strings"
     if isinstance(source, dict) or (hasattr(source, "to_frame") and hasattr(source, "iloc")):
-        import pandas as pd
-
-        return pd.DataFrame(source), "frame"
+        return columned(source), "frame"
     if is_frame(source):
         return source, "frame"
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__"):
         return exchange(source), "frame"
+    if hasattr(source, "to_pandas"):
+        return recognise(source.to_pandas())
+    if isinstance(source, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise Usage(
+            f"A {type(source).__name__} of torch was passed, which does not say what its parts are. Pass the rows themselves: x, and with given= what "
+            "belongs to each, such as load(dataset.tensors[0], given=dataset.tensors[1])."
+        )
     if isinstance(source, bytes):
         raise Usage("Bytes were passed. Pass the path of the file, or a list of strings.")
     return source, "array"
+
+
+def columned(source: Any) -> Any:
+    """Columns by name, or one column, as a DataFrame."""
+    import pandas as pd
+
+    try:
+        return pd.DataFrame(source)
+    except (TypeError, ValueError) as problem:
+        raise BadData(
+            f"The {type(source).__name__} cannot be read as a table ({problem}). A list of values for each column is awaited, all of one length."
+        ) from problem
 
 
 def again(raw: Examples, *, given: Any = None, name: str = "") -> Examples:
@@ -64,6 +85,10 @@ def array(
     """Rows of an array. `kind` and `levels` say the space where the values do not show it; `threshold` makes it binary: x > threshold."""
     if isinstance(given, str | Path):
         given = labels(Path(given))
+    if kind not in ("", *KINDS) or levels < 0:
+        raise Usage(
+            f"kind={kind!r}, levels={levels}: a kind of {', '.join(KINDS)} is awaited, and 1 or more levels.{did_you_mean(kind, KINDS)}"
+        )
     if threshold is not None:
         numbers = np.asarray(raw.detach().cpu() if isinstance(raw, torch.Tensor) else raw)
         raw, kind, levels = (numbers > threshold).astype(np.uint8), "binary", 2
@@ -72,7 +97,7 @@ def array(
 
 def labels(path: Path) -> np.ndarray:
     """The array in a file that lies beside a file of examples."""
-    if not path.exists():
+    if not there(path):
         raise BadFile(
             f"given={str(path)!r}: there is no such file.{did_you_mean(path.name, [p.name for p in path.parent.glob('*')])}"
         )
@@ -148,10 +173,16 @@ def text(raw: Examples, *, given: Any = None, name: str = "") -> Examples:
 
 def frame(raw: Any, *, given: Any = None, name: str = "", drop: str | Sequence[str] = ()) -> Examples:
     """Rows of a table. `given` names columns, or is one value or row for each example; `drop` names columns to leave out."""
+    x, given = parts(raw, given=given, drop=drop)
+    return Examples(x, given, name=name)
+
+
+def parts(raw: Any, *, given: Any = None, name: str = "", drop: str | Sequence[str] = ()) -> tuple[Any, Any]:
+    """(the columns of the examples, those that are given with them), as they were read: a model knows what is in them."""
     raw = raw.rename(columns=str)
     conditions = condition_names(given, list(raw.columns), len(raw))
     keep = kept(list(raw.columns), drop, conditions)
-    return Examples(raw[keep], raw[conditions] if conditions else given, name=name)
+    return raw[keep], raw[conditions] if conditions else given
 
 
 def parquet(
@@ -181,7 +212,7 @@ def condition_names(given: Any, columns: list[str], rows: int) -> list[str]:
         return []
     if strange:
         raise Usage(
-            f"given={strange[0]!r}: there is no such column.{did_you_mean(strange[0], columns)} There are: {', '.join(columns)}."
+            f"given={strange[0]!r}: there is no such column.{did_you_mean(strange[0], columns)} There are: {shown(columns)}."
         )
     return list(given)
 
@@ -192,7 +223,7 @@ def kept(columns: list[str], drop: str | Sequence[str], conditions: list[str]) -
     strange = next((name for name in drop if name not in columns), None)
     if strange is not None:
         raise Usage(
-            f"drop={strange!r}: there is no such column.{did_you_mean(strange, columns)} There are: {', '.join(columns)}."
+            f"drop={strange!r}: there is no such column.{did_you_mean(strange, columns)} There are: {shown(columns)}."
         )
     keep = [name for name in columns if name not in drop and name not in conditions]
     if not keep:

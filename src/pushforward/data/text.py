@@ -8,7 +8,7 @@ T symbols in the stream, V of them distinct:   stream (T,) of codes 0 .. V-1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,13 @@ from torch import Tensor
 
 from ..errors import BadData, Usage, did_you_mean
 from ..space import Space
+from ..space.raw import check_widths
 from .examples import Examples
 from .files import read_bytes, read_text
 from .stores import Windows
 
 UNITS = ("characters", "bytes")
+PIECE = 1 << 22  # characters that are looked at at a time
 
 
 def read_file(
@@ -69,6 +71,7 @@ def strings(lines: Sequence[str], *, units: str = "characters") -> Examples:
     if units == "characters":
         return Examples(list(lines))
     data = [np.frombuffer(line.encode("utf-8"), np.uint8) for line in lines]
+    check_widths([len(row) for row in data])
     longest = max(map(len, data))
     equal = all(len(row) == longest for row in data)
     codes = torch.full((len(data), longest + (not equal)), 256, dtype=torch.long)
@@ -85,12 +88,23 @@ def byte_space(length: int, ended: bool = False) -> Space:
 
 
 def encode(text: str) -> tuple[Tensor, tuple[str, ...]]:
-    """(codes, alphabet), the alphabet in the order of code points."""
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    used = np.flatnonzero(np.bincount(points))
-    code = np.zeros(used[-1] + 1, np.uint8 if len(used) <= 256 else np.int32)
+    """(codes, alphabet), the alphabet in the order of code points. In pieces, since a code point takes four bytes and a count of them eight."""
+    seen = np.zeros(0x110000, bool)
+    for points in pieces(text):
+        seen[points] = True
+    used = np.flatnonzero(seen)
+    code = np.zeros(len(seen), np.uint8 if len(used) <= 256 else np.int32)
     code[used] = np.arange(len(used))
-    return torch.from_numpy(code[points]), tuple(map(chr, used))
+    out = np.empty(len(text), code.dtype)
+    for i, points in enumerate(pieces(text)):
+        out[i * PIECE : i * PIECE + len(points)] = code[points]
+    return torch.from_numpy(out), tuple(map(chr, used))
+
+
+def pieces(text: str) -> Iterator[np.ndarray]:
+    """The code points of a text, some at a time."""
+    for start in range(0, len(text), PIECE):
+        yield np.frombuffer(text[start : start + PIECE].encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def known(units: str) -> None:

@@ -10,12 +10,17 @@ dates     before 3.0 they are read as nanoseconds, of which 64 bits reach from 1
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+ALONE = re.compile(
+    r"[+-]?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?"
+)  # a word that is read as a number where a column holds nothing else
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 FINER = re.compile(r"\.\d{7}")  # than a microsecond
 
 
@@ -103,3 +108,22 @@ def dates(cells: Any) -> Any:
     for row, date in again.items():
         found.iloc[row] = date
     return found
+
+
+def retyped(words: Sequence[str]) -> dict[Any, int]:
+    """Words that are numbers or dates where a file holds no others: "1" and "2" beside "A" at fit come as 1 and 2 from a file without "A".
+    Two words of one number name neither."""
+    import pandas as pd
+
+    found: dict[Any, list[int]] = {}
+    for i, word in enumerate(words):
+        if ALONE.fullmatch(word):
+            found.setdefault(float(word), []).append(i)
+        elif DATE.match(word) and not pd.isna(stamp := pd.to_datetime(word, errors="coerce")):
+            found.setdefault(str(stamp), []).append(i)
+    return {value: codes[0] for value, codes in found.items() if len(codes) == 1}
+
+
+def indexed(found: Any, came: Any) -> Any:
+    """A frame with the labels of the rows that came in: columns that are put beside others by label stand in their rows."""
+    return found.set_axis(came.index) if hasattr(found, "iloc") and hasattr(came, "iloc") else found

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadData, did_you_mean
-from . import alike
+from . import alike, foreign
 
 DISCRETE = ("category", "ordinal", "boolean")
 UNITS = {"D": 86_400_000_000, "s": 1_000_000, "us": 1, "ns": 0.001}  # a date's unit in microseconds
@@ -97,8 +97,8 @@ def infer(name: str, cells: Any) -> Column:
     """What kind of column these cells (a pandas Series) are."""
     import pandas as pd
 
+    dtype, cells = str(cells.dtype), foreign.known(name, cells)
     missing, present = bool(cells.isna().any()), cells.dropna()
-    dtype = str(cells.dtype)
     if len(present) == 0:
         return Column(name, "category", dtype, missing=True)
     if isinstance(cells.dtype, pd.CategoricalDtype):
@@ -113,6 +113,8 @@ def infer(name: str, cells: Any) -> Column:
         )
     if (inner := inside(cells.dtype, present)) != "":
         dtype, present = f"object:{inner}", typed(inner, present)
+    elif cells.dtype == object:
+        foreign.check(name, present)
     kind = {"M": "date", "m": "integer"}.get(getattr(present.dtype, "kind", ""), "")
     if kind or pd.api.types.is_datetime64_any_dtype(present.dtype):
         unit, whole = counted(present)
@@ -217,7 +219,7 @@ def labels(name: str, dtype: str, present: Any, missing: bool) -> Column:
     if count > 100 and count > len(present) / 2:
         raise BadData(
             f"Column {name!r} has {count} distinct values in {len(present)} rows: it looks like an identifier or free text, "
-            f"which has no distribution to learn. Leave it out (drop={name!r})."
+            f"which has no distribution to learn. {foreign.hint(unique)}Leave it out (drop={name!r})."
         )
     refuse_many(name, count)
     # Words in their order, before them what a mixed column holds beside words, which stays what it was.
@@ -252,6 +254,7 @@ def plain(value: Any) -> Any:
 def read(column: Column, cells: Any, outside: np.ndarray | None = None) -> np.ndarray:
     """Cells of one column -> float64 numbers or codes. A value that the column cannot hold is an error; with `outside`, it is marked there and
     read as one that the column can hold."""
+    cells = foreign.known(column.name, cells)
     out, gone = np.full(len(cells), np.nan), cells.isna().to_numpy()
     present = cells[~gone]
     inner = "" if column.unit else inside(present.dtype, present)
@@ -308,7 +311,11 @@ def codes(column: Column, present: Any) -> np.ndarray:
     import pandas as pd
 
     known = {key(c): i for i, c in enumerate(column.categories)}
+    if present.dtype == object:
+        foreign.check(column.name, present)
     which, distinct = pd.factorize(present)
+    if all(isinstance(c, str) for c in column.categories) and not all(isinstance(v, str) for v in distinct):
+        known = alike.retyped(column.categories) | known
     return (
         np.array([known.get(key(plain(v)), -1) for v in distinct], dtype=np.float64)[which]
         if len(distinct)
@@ -387,7 +394,7 @@ def timed(column: Column, stamps: np.ndarray) -> Any:
             dtype=object,
         )
     cells = pd.Series(stamps if column.unit != "D" else stamps.astype(stamps.dtype.str[:3] + "[s]"))
-    zone = column.dtype.partition(", ")[2].rstrip("]")
+    zone = column.dtype.partition(", ")[2].removesuffix("[pyarrow]").rstrip("]").removeprefix("tz=")
     return cells.dt.tz_localize("UTC").dt.tz_convert(zone).astype(column.dtype) if zone else cells.astype(column.dtype)
 
 
@@ -397,13 +404,26 @@ def cast(cells: Any, column: Column, gone: bool) -> Any:
     name, _, inner = column.dtype.partition(":")
     name = alike.word_type() if name == "str" else name
     if name == "category":
-        levels = pd.Index(list(column.categories), dtype=inner or None)
-        return pd.Series(pd.Categorical(cells, categories=levels, ordered=column.kind == "ordinal"))
+        levels = of_type(column.categories, inner)
+        made = pd.Categorical(cells, categories=list(column.categories), ordered=column.kind == "ordinal")
+        return pd.Series(made.rename_categories(levels))
+    if name.startswith("interval["):
+        place = dict(zip(column.categories, of_type(column.categories, name), strict=True))
+        return pd.Series([place.get(cell) for cell in cells], dtype=name)
     if gone and name in ("bool", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"):
         return cells  # a type that has no missing value stays float or object
     if name == "object" and inner:
         return pd.Series([None if v != v or v is None else python(v, inner) for v in cells.tolist()], dtype=object)
     return cells.astype(name) if name != "object" else cells.astype(object).where(cells.notna(), None)
+
+
+def of_type(categories: tuple[Any, ...], dtype: str) -> Any:
+    """Labels as what they were before a card kept them as words."""
+    import pandas as pd
+
+    if dtype.startswith("interval["):
+        return foreign.intervals(categories, dtype)
+    return pd.Index(list(categories), dtype=dtype or None)
 
 
 def python(value: Any, inner: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +12,19 @@ from torch import Tensor
 
 from ..errors import BadData, BadType
 
+NUMPY = (torch.float16, torch.float32, torch.float64)
+ROWS, WIDE = 1 << 28, 500  # bytes that texts may always take as rows, and how many for each of their characters
+
 
 def as_array(raw: Any) -> np.ndarray:
     """Anything array-like -> a numeric array of at least two axes, or an error that says what is wrong with it."""
     if hasattr(raw, "toarray") and hasattr(raw, "nnz"):
         raise BadData("x is a sparse matrix; dense arrays are awaited. Call x.toarray().")
-    x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
-    if x.dtype.kind == "c":
-        raise BadData(
-            "Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns."
-        )
+    try:
+        x = of_tensor(raw) if isinstance(raw, Tensor) else np.asarray(raw)
+    except (TypeError, ValueError) as problem:
+        raise BadData(f"x cannot be read as rows of numbers, all of one length ({problem}).") from problem
+    check_kind(raw, x.dtype)
     if x.dtype.kind not in "fiub":
         try:
             x = x.astype(np.float64)
@@ -39,11 +44,72 @@ def as_array(raw: Any) -> np.ndarray:
     return x
 
 
+def check_kind(raw: Any, dtype: np.dtype) -> None:
+    """Refuse what as numbers would lose something without a word: masks, imaginary parts, dates, words, fields."""
+    if isinstance(raw, np.ma.MaskedArray) and np.ma.getmaskarray(raw).any():
+        raise BadData(
+            f"x is a masked array, of which {int(np.ma.getmaskarray(raw).sum()):,} values are masked. A missing value is NaN: pass "
+            "x.astype(float).filled(numpy.nan)."
+        )
+    if dtype.kind == "c":
+        raise BadData(
+            "Complex data not supported: x holds complex numbers. Pass the real and imaginary parts as columns."
+        )
+    if dtype.kind in "MmUSV":
+        raise BadData(
+            f"x holds values of type {dtype}; an array of numbers is awaited. Pass x.astype(float) if that is what they mean. Columns of dates "
+            "or words are for a DataFrame, and come back as they were."
+        )
+
+
+def of_tensor(raw: Tensor) -> np.ndarray:
+    """A tensor as an array; one of a type that NumPy has not, such as bfloat16, in single precision."""
+    if raw.layout != torch.strided or raw.is_nested or raw.is_quantized or raw.device.type == "meta":
+        raise TypeError("it is a sparse, nested, quantised or empty tensor: pass x.to_dense() or x.dequantize()")
+    x = raw.detach().cpu().resolve_conj().resolve_neg()
+    return (x.float() if x.is_floating_point() and x.dtype not in NUMPY else x).numpy()
+
+
+def as_tensor(x: np.ndarray) -> Tensor:
+    """An array as a tensor, copied only where torch cannot take it as it lies: in another order of bytes, backwards, of more than 64 bits."""
+    fits = x.dtype == native(x.dtype) and all(step >= 0 for step in x.strides)
+    x = x if fits else x.astype(native(x.dtype), order="C")
+    if x.flags.writeable:
+        return torch.as_tensor(x)
+    with warnings.catch_warnings():
+        # What pandas hands out may not be written to, of which torch warns; nothing is written to what was read.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.as_tensor(x)
+
+
+def native(dtype: np.dtype) -> np.dtype:
+    """The type in which torch has such numbers."""
+    return np.dtype(np.float64) if dtype.kind == "f" and dtype.itemsize > 8 else dtype.newbyteorder("=")
+
+
+def check_widths(lengths: Sequence[int]) -> None:
+    """Texts become rows as wide as the longest: one that is very much longer than the others would fill the memory with ends of lines."""
+    longest, size = max(lengths, default=0), 8 * len(lengths) * max(lengths, default=0)
+    if size > ROWS and size > WIDE * sum(lengths):
+        raise BadData(
+            f"Text {lengths.index(longest)} has {longest:,} characters, and the mean of {len(lengths):,} is {sum(lengths) / len(lengths):.0f}: as rows "
+            f"of one length they take {size:,} bytes. Leave out or cut what is so long, or learn from one running text."
+        )
+
+
+def shown(names: Sequence[str]) -> str:
+    """Names for a sentence.
+
+    >>> shown([f"x{i}" for i in range(1000)])[-28:]
+    ', x28, x29, … (1,000 in all)'
+    """
+    return ", ".join(names[:30]) + (f", … ({len(names):,} in all)" if len(names) > 30 else "")
+
+
 def gaps(x: np.ndarray) -> np.ndarray:
     """Which columns of numbers have missing cells."""
-    if x.dtype.kind != "f" or not np.isnan(
-        torch.as_tensor(x).sum()
-    ):  # one NaN and the sum is NaN; so it may be with infinities
+    # One NaN and the sum is NaN; so it may be with infinities.
+    if x.dtype.kind != "f" or not bool(torch.isnan(as_tensor(x).sum())):
         return np.zeros(x.shape[1], dtype=bool)
     return np.isnan(x).any(0)
 

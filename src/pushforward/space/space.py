@@ -24,7 +24,7 @@ from . import columns as col
 from .columns import Column
 from .degenerate import constants, far, far_out
 from .described import check_space, restored
-from .raw import arrange, as_array, check_finite, fitting, gaps, guess
+from .raw import arrange, as_array, as_tensor, check_finite, check_widths, fitting, gaps, guess, native, shown
 
 KINDS = ("real", "binary", "levels", "tokens", "table")
 
@@ -90,7 +90,7 @@ class Space:
         x = as_array(raw)
         form = "tensor" if isinstance(raw, Tensor) else "array"
         kind, levels = (kind, levels) if kind else guess(x)
-        if kind == "levels" and not levels:
+        if kind in ("levels", "tokens") and not levels:
             levels = int(x.max()) + 1
         fixed: tuple[tuple[int, Any], ...] = ()
         out = False
@@ -100,7 +100,7 @@ class Space:
             fixed = () if isinstance(raw, np.memmap) else constants(x)
             out = far_out(x)
         shape, layout = arrange(x.shape[1:])
-        return cls(kind, shape, levels, form=form, dtype=str(x.dtype), layout=layout, fixed=fixed, far=out)
+        return cls(kind, shape, levels, form=form, dtype=str(native(x.dtype)), layout=layout, fixed=fixed, far=out)
 
     @classmethod
     def of_gaps(cls, gone: np.ndarray, form: str, x: np.ndarray) -> Space:
@@ -113,7 +113,7 @@ class Space:
             same = form == "array" and len(x) > 1 and bool((known[1:] == known[:1]).all())
             kind = "number" if not same else "ordinal" if len(known) else "category"
             columns.append(Column(name, kind, categories=tuple(float(v) for v in known[:same]), missing=bool(some)))
-        return cls("table", (len(names),), names=names, columns=tuple(columns), form=form, dtype=str(x.dtype))
+        return cls("table", (len(names),), names=names, columns=tuple(columns), form=form, dtype=str(native(x.dtype)))
 
     @classmethod
     def of_frame(cls, frame: Any) -> Space:
@@ -139,6 +139,7 @@ class Space:
 
     @classmethod
     def of_text(cls, lines: Sequence[str]) -> Space:
+        check_widths([len(line) for line in lines])
         lengths = {len(line) for line in lines}
         alphabet = tuple(sorted(set().union(*map(set, lines))))
         if not alphabet:
@@ -157,8 +158,8 @@ class Space:
             return self.read_frame(raw, missing)
         if self.kind == "tokens" and is_text(raw):
             return self.read_text(raw)
-        x = raw if isinstance(raw, Tensor) else torch.as_tensor(as_array(raw))
-        x = self.settle(x)
+        x = raw if isinstance(raw, Tensor) else as_tensor(as_array(raw))
+        x = self.settle(x.float() if x.is_floating_point() and x.element_size() < 2 else x)
         if self.kind == "real":
             check_finite(x, missing, names=self.names)
             return x
@@ -182,7 +183,7 @@ class Space:
     def check_codes(self, x: Tensor, missing: bool) -> Tensor:
         if x.dtype == torch.bool and self.kind != "tokens":
             return x.view(torch.uint8)
-        if x.dtype in (torch.uint16, torch.uint32):  # torch has no arithmetic of them
+        if x.dtype in (torch.uint16, torch.uint32, torch.uint64):  # torch has no arithmetic of them
             x = x.to(torch.int64)
         top = {"binary": 2}.get(self.kind, self.levels)
         known = x[~torch.isnan(x)] if x.is_floating_point() else x
@@ -227,8 +228,8 @@ class Space:
             outside = np.zeros((len(raw), self.size), dtype=bool)
             return self.read_frame(raw, outside=outside), outside
         if self.kind == "real":
-            x = raw[list(self.names)].to_numpy(dtype=np.float64) if is_frame(raw) and self.names else raw
-            x = self.settle(x.clone() if isinstance(x, Tensor) else torch.tensor(as_array(x)))
+            x = self.ordered(raw).to_numpy(dtype=np.float64) if is_frame(raw) else raw
+            x = self.settle(x.clone() if isinstance(x, Tensor) else as_tensor(as_array(x)).clone())
             wrong = ~torch.isfinite(x) if x.is_floating_point() else torch.zeros_like(x, dtype=torch.bool)
             for j, value in self.fixed:
                 wrong[:, j] |= x[:, j] != value
@@ -244,21 +245,21 @@ class Space:
             x = as_array(raw)
             if x.ndim != 2 or x.shape[1] != self.size:
                 raise BadData(
-                    f"x has shape {x.shape}; this model was built for a table of {self.size} columns: {', '.join(self.names)}."
+                    f"x has shape {x.shape}; this model was built for a table of {self.size} columns: {shown(self.names)}."
                 )
             raw = pd.DataFrame(x, columns=list(self.names))
-        have = [str(c) for c in raw.columns]
-        lost, new = [n for n in self.names if n not in have], [n for n in have if n not in self.names]
+        have, known = {str(c) for c in raw.columns}, set(self.names)
+        lost = [n for n in self.names if n not in have]
+        new = [n for n in map(str, raw.columns) if n not in known]
         if self.names and (lost or new):
             hint = did_you_mean(lost[0], new) if lost else did_you_mean(new[0], self.names)
             what = f"has no column {lost[0]!r}" if lost else f"has a column {new[0]!r} that was not there at fit"
-            raise BadData(f"The table {what}. Awaited: {', '.join(self.names)}.{hint}")
+            raise BadData(f"The table {what}. Awaited: {shown(self.names)}.{hint}")
+        raw = self.ordered(raw).reset_index(drop=True)
         if self.kind != "table":
-            return self.read(
-                (raw[list(self.names)] if self.names else raw).to_numpy(dtype=np.float64, copy=True), missing
-            )
+            return self.read(raw.to_numpy(dtype=np.float64, copy=True), missing)
         marks: list[Any] = [None] * self.size if outside is None else list(outside.T)
-        cells = (raw.iloc[:, have.index(c.name)].reset_index(drop=True) for c in self.columns)
+        cells = (raw.iloc[:, j] for j in range(self.size))
         table = np.stack([col.read(c, part, mark) for c, part, mark in zip(self.columns, cells, marks, strict=True)], 1)
         for j, c in enumerate(self.columns):
             gone = np.isnan(table[:, j])
@@ -270,6 +271,18 @@ class Space:
                     "Fill them with complete(), or fit on data that have missing cells there."
                 )
         return torch.as_tensor(table)
+
+    def ordered(self, frame: Any) -> Any:
+        """The columns of a table in the order of this space, whatever type their names are of."""
+        if not self.names:
+            return frame
+        places = {str(name): i for i, name in enumerate(frame.columns)}
+        if len(places) < len(frame.columns):
+            names = [str(name) for name in frame.columns]
+            raise BadData(
+                f"Column {next(n for n in names if names.count(n) > 1)!r} stands twice in the table. Rename one."
+            )
+        return frame.iloc[:, [places[name] for name in self.names]]
 
     def read_text(self, lines: Sequence[str]) -> Tensor:
         code, width = {c: i for i, c in enumerate(self.alphabet)}, self.shape[0]
@@ -305,7 +318,7 @@ class Space:
             return self.read_prompts(x)
         tensor = self.read(x, missing=True)
         if is_frame(x):
-            gone = torch.as_tensor(x[list(self.names)].isna().to_numpy(copy=True))
+            gone = torch.as_tensor(self.ordered(x).isna().to_numpy(copy=True))
         else:
             gone = torch.isnan(tensor) if tensor.is_floating_point() else torch.zeros_like(tensor, dtype=torch.bool)
         if known is not None:
@@ -327,7 +340,7 @@ class Space:
             import pandas as pd
 
             if self.form == "tensor":
-                return x
+                return x.to(getattr(torch, self.dtype.removeprefix("torch.")))
             parts = {c.name: restored(c, x[:, j].double().numpy()) for j, c in enumerate(self.columns)}
             frame = pd.DataFrame(parts)
             return frame if self.form == "frame" else frame.to_numpy(dtype=self.dtype, na_value=np.nan)
@@ -337,11 +350,11 @@ class Space:
             x = x[:, 0]
         elif self.layout == "hwc":
             x = x.permute(0, 2, 3, 1)
-        if self.form == "tensor":
-            return x if self.kind == "real" else x.to(getattr(torch, self.dtype.removeprefix("torch.")))
-        array = fitting(x.numpy(), np.dtype(self.dtype))
+        array = fitting(x.numpy(), np.dtype(self.dtype.removeprefix("torch.")))
         for j, value in self.fixed:
             array[:, j] = value
+        if self.form == "tensor":
+            return torch.from_numpy(array)
         if self.form == "frame":
             import pandas as pd
 

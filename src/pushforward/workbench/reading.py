@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
+import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import load
-from ..data.load import FORMATS, SETS, format_of, named
+from ..data import Examples, load
+from ..data.files import read_text
+from ..data.load import FORMATS, SETS, format_of, keywords, make, named
 from ..data.stores import Tensors
 from ..errors import BadData, BadFile, Usage, did_you_mean
 
@@ -19,6 +24,7 @@ WORDS = (
     "names",
     "missing",
     "separator",
+    "decimal",
     "encoding",
     "key",
     "kind",
@@ -26,6 +32,9 @@ WORDS = (
     "given",
     "format",
 )  # options whose values stay text
+LAYOUT = ("separator", "header", "names", "skip", "drop")  # how a table lies in its file
+PLAIN = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".npy", ".npz")  # what samples are written as
+TABLES = ("csv", "tsv", "jsonl", "json")  # read into memory
 HALVES = ("top", "bottom", "left", "right")
 
 
@@ -41,7 +50,7 @@ def options(pairs: Iterable[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise Usage(f"--read {pair!r}: key=value is awaited, such as --read separator=';' or --read drop=id.")
         key = key.strip()
-        whole = key in ("separator", "encoding", "key", "kind", "units", "format") or "," not in text
+        whole = key in ("separator", "decimal", "encoding", "key", "kind", "units", "format") or "," not in text
         parts = tuple(
             value(key, part.strip() if not whole else part) for part in ([text] if whole else text.split(","))
         )
@@ -68,6 +77,8 @@ def remembered(model: Any) -> dict[str, Any]:
     """How the data of a saved model were read: what was said at fit holds until something else is said."""
     try:
         said = json.loads(model.outcome_.get("read", "{}"))
+        if not isinstance(said.get("format", ""), str):
+            raise TypeError("its format is no word")
         return {key: tuple(v) if isinstance(v, list) else v for key, v in said.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as problem:
         raise BadFile(
@@ -75,36 +86,95 @@ def remembered(model: Any) -> dict[str, Any]:
         ) from problem
 
 
+def told(model: Any, source: str, said: dict[str, Any]) -> dict[str, Any]:
+    """What holds for a source: what is said now, and what was said at fit as far as its kind takes it. A table that is written as samples are, with
+    the columns of the model and no others, needs no word of how it lies."""
+    before = remembered(model)
+    if source in SETS:
+        return before | said
+    path = Path(os.path.expanduser(source))
+    if path.suffix.lower() in PLAIN and "format" not in said:
+        before.pop("format", None)
+    kind = format_of(path, said.get("format", before.get("format")))
+    reader, maker, _ = FORMATS[kind]
+    takes = {"given", "format"} | keywords(named(reader)) | keywords(named(f"sources.{maker}"))
+    before = {word: value for word, value in before.items() if word in takes}
+    if set(before) & {*LAYOUT, "encoding"} and path.is_file():
+        own = set(model.space.names)
+        if set(heading(path, kind)) in (own, own | set(model._given.names if model._given else ())):
+            left = (*LAYOUT, "encoding") if is_utf8(path) else LAYOUT
+            before = {word: value for word, value in before.items() if word not in left}
+    return before | said
+
+
+def heading(path: Path, kind: str) -> list[str]:
+    """The names of the columns of a table that is written as samples are; none where it is not."""
+    if kind == "parquet":
+        return list(named("arrow.Parquet")(path).names)
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", errors="replace", newline="") as file:
+            line = file.readline(1 << 20)
+        if kind in ("csv", "tsv"):
+            return next(csv.reader([line], delimiter="," if kind == "csv" else "\t"), [])
+        return list(json.loads(line)) if kind == "jsonl" else []
+    except (OSError, EOFError, ValueError, TypeError, RecursionError, zlib.error, csv.Error):
+        return []  # what is wrong with it is told by who reads it
+
+
+def is_utf8(path: Path) -> bool:
+    try:
+        return bool(read_text(path))
+    except BadFile:
+        return False
+
+
 def examples(model: Any, source: str, said: dict[str, Any], given: Sequence[str] = (), **more: Any) -> tuple[Any, Any]:
     """(Examples, what is given beside them) from a file, folder or built-in set, read as the data of `model` were."""
-    said = remembered(model) | said
+    said = told(model, source, said)
     names = said.pop("given", None)
     if model._given is None or given:
         names = None
     if kind_of(source, said) == "text" and model.space.kind == "tokens":
         said = (more or ({"lines": True} if model.space.end >= 0 else {"length": model.space.shape[0]})) | said
+    if (kind := kind_of(source, said)) in TABLES and model.space.form == "frame":
+        x, g = columns(source, kind, said, names)
+        found = Examples(x, g, space=model.space, given_space=model._given if g is not None else None)
+        return found, None if g is not None else condition(model, given)
     found = load(source, given=names, **said)
-    told = found.given is not None if isinstance(found.store, Tensors) else found.given_space is not None
-    return found, None if told else condition(model, given)
+    beside = found.given is not None if isinstance(found.store, Tensors) else found.given_space is not None
+    return found, None if beside else condition(model, given)
 
 
 def raw(
     model: Any, source: str, said: dict[str, Any], given: Sequence[str] = (), holes: bool = False
 ) -> tuple[Any, Any]:
     """(x, given) from a file, folder or built-in set, of the kind that `model` was fitted on. `holes` allows missing values."""
-    all_said = remembered(model) | said
+    all_said = told(model, source, said)
     if holes and (kind := kind_of(source, all_said)) in ("npy", "npz"):
         # Examples have no gaps, so an array with gaps is read as it is.
         return array(Path(source), kind, all_said), condition(model, given)
-    found, told = examples(model, source, said, given, **({"lines": True} if holes else {}))
+    if (kind := kind_of(source, all_said)) in TABLES and model.space.form == "frame":
+        names = all_said.pop("given", None)
+        x, g = columns(source, kind, all_said, None if model._given is None or given else names)
+        return x, condition(model, given) if g is None else g
+    found, beside = examples(model, source, said, given, **({"lines": True} if holes else {}))
     x, g = found.take(slice(None))
     if g is None or found.given_space is None:
-        return found.space.restore(x), told
+        return found.space.restore(x), beside
     return found.space.restore(x), found.given_space.restore(g)
 
 
+def columns(source: str, kind: str, said: dict[str, Any], names: Any) -> tuple[Any, Any]:
+    """(columns of the examples, columns given with them) of a table for a model that knows what each column holds: nothing is guessed anew
+    from these rows, which may be few."""
+    path, options = Path(os.path.expanduser(source)), {key: value for key, value in said.items() if key != "format"}
+    found: Any = make(f"{kind} files", path.name, named(FORMATS[kind][0]), (path,), "parts", names, options)
+    return found
+
+
 def kind_of(source: str, said: dict[str, Any]) -> str:
-    return "" if source in SETS else format_of(Path(source).expanduser(), said.get("format"))
+    return "" if source in SETS else format_of(Path(os.path.expanduser(source)), said.get("format"))
 
 
 def array(path: Path, kind: str, said: dict[str, Any]) -> np.ndarray:
