@@ -301,6 +301,7 @@ def test_complete_fills_the_gaps_of_tables_arrays_and_images(shell):
     assert torch.equal(pf.data.load("full").x[:, :, :4], pf.data.load("scans").x[:, :, :4])
     refused(shell("complete mixed.pf holes.csv --known top"), 2, "table")
     refused(shell("complete mixed.pf"), 2, "--prompt")
+    refused(shell("complete mixed.pf --prompt 'once upon'"), 2, "--prompt", "table")
 
 
 def test_encode_and_decode_meet(shell):
@@ -584,5 +585,108 @@ def test_a_signal_leaves_something_to_go_on_with(shell, monkeypatch, number, cod
 
 def test_resume_with_other_fields_is_refused(shell):
     shell("fit moons.npy -m VAE --set steps=3 --set hidden=8 -o r.pf -q")
-    refused(shell("fit moons.npy -m VAE --set steps=5 --set hidden=9 -o r.pf --resume"), 2, "another model")
+    refused(shell("fit moons.npy -m VAE --set steps=5 --set hidden=9 -o r.pf --resume"), 2, "same fields")
     assert shell("sample r.pf -n 2")[0] == 0
+
+
+def test_a_pipe_that_nobody_reads_and_a_full_disk_are_no_tracebacks():
+    command = [sys.executable, "-m", "pushforward", "data", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as gone:
+        assert gone.stdout is not None and gone.stderr is not None
+        gone.stdout.close()
+        assert gone.stderr.read() == ""
+    assert gone.returncode == 141
+    if Path("/dev/full").exists():
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 3 and done.stderr == "pushforward: No space left on device.\n"
+
+
+def test_a_dash_is_standard_output(shell):
+    assert shell("sample people.pf -n 3 --seed 1 -o -") == shell("sample people.pf -n 3 --seed 1")
+    assert json.loads(shell("sample people.pf -n 3 -o - --json")[1])["rows"] == 3
+    code, out, _ = shell("score people.pf people.csv -o -")
+    shell("score people.pf people.csv -o rows.csv")
+    assert code == 0 and out == Path("rows.csv").read_text() and out.startswith("nats\n")
+    code, out, _ = shell("anomaly plane.pf moons.npy -o -")
+    assert code == 0 and len(out.splitlines()) == 121 and out.startswith("score,")
+    code, out, err = shell("score people.pf people.csv -o - --json")
+    assert code == 2 and out == "" and "standard output" in json.loads(err)["error"]
+    assert not Path("-").exists()
+
+
+def test_a_place_that_cannot_hold_rows_is_refused_before_the_work(shell):
+    for line in ("score people.pf", "anomaly people.pf", "encode plane.pf"):
+        refused(shell(f"{line} nothing.csv -o rows.png"), 2, ".png", ".csv")
+        refused(shell(f"{line} nothing.csv -o rows"), 2, "rows", ".csv")
+
+
+def test_a_wrong_option_is_told_where_its_help_is(shell):
+    refused(shell("fit moons.npy --steps 3"), 2, "--steps", "--set NAME=VALUE", "`pushforward fit --help`")
+    refused(shell("sample people.pf --sed 3"), 2, "--seed", "`pushforward sample --help`")
+    refused(shell("verify peple.pf"), 3, "Did you mean 'people.pf'?")
+
+
+def test_what_the_library_says_of_a_keyword_is_told_in_words_of_the_command_line(shell):
+    Path("what.xyz").write_text("?")
+    refused(shell("inspect what.xyz"), 3, "format=", "--read NAME=VALUE")
+
+
+def test_score_is_short_where_nothing_is_amiss_and_fields_are_written_as_they_are_set(shell):
+    out = shell("score people.pf people.csv")[1]
+    assert "impossible" not in out and "broken" not in out and "exact" in out
+    assert "hidden=16  " in shell("inspect mixed.pf")[1].replace("\n", "  ")
+    shell("fit moons.npy -m VAE --set hidden=8,9 --set steps=1 -o two.pf -q")
+    assert "hidden=8,9" in shell("inspect two.pf")[1]
+
+
+def test_one_row_of_a_table_is_read_as_the_table_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(
+        {
+            "grade": rng.choice(["1", "2", "A"], 600),
+            "price": rng.choice(["1.50", "2.00", "free"], 600),
+            "day": rng.choice(["2020-01-01", "2021-05-05", "never"], 600),
+            "shop": [f"s{i:03d}" for i in rng.integers(0, 130, 600)],
+            "y": rng.normal(size=600),
+        }
+    )
+    rows.to_csv("all.csv", index=False)
+    assert run("fit all.csv -m Histogram --set smooth=1 -o m.pf -q".split()) == 0
+    plain = (rows.grade != "A") & (rows.price != "free") & (rows.day != "never")
+    rows[plain].head(1).to_csv("one.csv", index=False)
+    rows.drop_duplicates("shop").to_csv("shops.csv", index=False)
+    for line in ("score m.pf one.csv", "score m.pf shops.csv", "anomaly m.pf shops.csv", "complete m.pf one.csv"):
+        assert run(line.split()) == 0, line
+    model = pf.load("m.pf")
+    assert np.allclose(model.log_prob(pd.read_csv("one.csv")), model.log_prob(rows[plain].head(1)))
+
+
+def test_a_model_is_loaded_without_the_compiler_of_torch(tmp_path):
+    place = pf.Gaussian().fit(pf.data.toys.moons(50)).save(tmp_path / "m.pf")
+    script = f"import sys, pushforward as pf; pf.load({str(place)!r}).sample(2); print('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_warnings_are_remarks_without_a_place_in_the_code(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(50, 2))[:, [0, 1, 0]])
+    assert run(["fit", str(tmp_path / "x.npy"), "-m", "GaussianMixture", "-o", str(tmp_path / "m.pf")]) == 0
+    said = capsys.readouterr().err
+    assert "Note: Columns 'x0', 'x2' determine one another" in said and ".py" not in said
+
+
+def test_a_name_does_not_steer_the_terminal(tmp_path, capsys):
+    pd.DataFrame({"a\x1b[31mred": [1.5, 2.5, 4.0, 5.0]}).to_csv(tmp_path / "t.csv", index=False)
+    assert run(["fit", str(tmp_path / "t.csv"), "-m", "Gaussian", "-o", str(tmp_path / "m.pf"), "-q"]) == 0
+    assert run(["inspect", str(tmp_path / "m.pf")]) == 0 and run(["score", str(tmp_path / "m.pf"), "no\x1bne.csv"]) == 3
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out + told.err and "\\x1b" in told.err
+
+
+def test_of_several_processes_the_first_does_what_is_not_shared_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert run(["models"]) == 0 and capsys.readouterr().out == ""
+    monkeypatch.setenv("RANK", "0")
+    assert run(["models"]) == 0 and "MADE" in capsys.readouterr().out

@@ -16,7 +16,7 @@ import pytest
 import pushforward as pf
 from pushforward.space import Space
 from pushforward.workbench.comparing import around, compare, parts
-from pushforward.workbench.comparing.cells import Cell, store
+from pushforward.workbench.comparing.cells import Cell, found, keep, kept, store
 from pushforward.workbench.comparing.panel import Entrant, chosen, named, panel
 from pushforward.workbench.comparing.standing import Stand, apart, clearly, ranked, top
 from pushforward.workbench.comparing.verdict import verdict
@@ -291,3 +291,33 @@ def test_columns_that_determine_one_another_are_not_compared_by_likelihood():
         row["nats"] is None for row in done.rows()
     )
     assert any("By its samples" in said for said in done.said)
+
+
+def test_a_script_without_a_guard_compares(tmp_path):
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import pushforward as pf\nprint('once')\n"
+        "done = pf.compare(pf.data.toys.moons(100), models=['Histogram'], time='1s', workers=1)\n"
+        "print(done.best, len(repr(done)) < 9000)\n"
+    )
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert ended.stdout.count("once") == 1 and ended.stdout.endswith("True\n") and "Error" not in ended.stderr
+
+
+@pytest.mark.parametrize("cut", ["facts.json", "nats.npy"])
+def test_half_of_a_cell_is_learned_again(tmp_path, cut):
+    cell = Cell(Entrant("Histogram", "Histogram", "it is"), 0, 0.0)
+    store(tmp_path, cell.name, {"name": "Histogram"}, {"nats": np.arange(5.0)})
+    assert found(tmp_path, cell.name)[1]["nats"].tolist() == [0, 1, 2, 3, 4]
+    for size in (9, 0):
+        os.truncate(tmp_path / cell.name / cut, size)
+        assert found(tmp_path, cell.name) is None
+
+
+def test_rows_of_a_comparison_that_are_gone_are_told(tmp_path):
+    keep(tmp_path, pf.Examples(np.arange(6.0).reshape(3, 2)), "train")
+    assert kept(tmp_path, "train").x.tolist() == [[0, 1], [2, 3], [4, 5]]
+    for name in ("train.npy", "space.json"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(pf.BadFile, match="Begin it anew with overwrite"):
+            kept(tmp_path, "train")

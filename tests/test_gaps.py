@@ -76,3 +76,13 @@ def test_a_model_of_whole_rows_refuses_gaps_later():
     model = pf.GaussianMixture(components=1).fit(np.nan_to_num(holes()), quiet=True)
     with pytest.raises(BadData, match="NaN"):
         model.log_prob(holes())
+
+
+def test_completed_rows_keep_their_labels():
+    """What is put beside the table by label stands in its row."""
+    rows = pd.DataFrame({"a": np.linspace(0, 1, 40) + 0.01, "b": ["x", "y"] * 20}, index=range(100, 140))
+    model = pf.MADE(hidden=(8,)).fit(rows, steps=2, quiet=True)
+    asked = rows[::-3].copy()
+    asked.iloc[0, 1] = None
+    full = model.complete(asked, seed=0)
+    assert full.index.equals(asked.index) and np.allclose(full["a"], asked["a"])

@@ -25,6 +25,8 @@ CASES = {
     "levels": (Space("levels", (20,), 5), 5_000),
     "patch": (Space("levels", (1, 2, 2), 5), 5_000),
     "text": (Space("tokens", (20,), 5), 5_000),
+    "lines": (Space("tokens", (20,), 5, form="text", end=4), 5_000),
+    "stream": (Space("tokens", (20,), 5, form="text"), 5_000),
 }
 
 
@@ -41,11 +43,17 @@ def test_the_choice_is_in_the_catalogue_and_takes_the_data(case):
 
 
 def test_the_choice_follows_the_data():
-    chosen = {case: workbench.choose(*CASES[case])[0] for case in CASES if case != "text"}
+    chosen = {case: workbench.choose(*CASES[case])[0] for case in CASES if CASES[case][0].kind != "tokens"}
     assert chosen["images"] == "VAE"
     assert catalogue.names()[chosen["few"]] == "classical"
     assert "log_prob" in catalogue.find(chosen["many"])().abilities
     assert "table" in catalogue.find(chosen["table"]).spaces
+
+
+def test_a_text_that_is_cut_into_pieces_is_told_from_one_that_is_read_by_lines():
+    assert (
+        "lines=yes" in workbench.choose(*CASES["stream"])[1] and "lines=yes" not in workbench.choose(*CASES["lines"])[1]
+    )
 
 
 def test_without_a_preferred_system_the_first_that_fits_is_taken(monkeypatch):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .speech import say, show, table
+from .speech import HERE, deliver, ready, say, show, table
 from .words import Data, Device, Given, Json, ModelPath, Out, Overwrite, Quiet, Read, Seed
 
 EPILOG = "Examples: pushforward anomaly m.pf new.csv --reference usual.csv -o odd.csv · pushforward anomaly m.pf new.csv --way typicality"
@@ -48,12 +48,13 @@ def anomaly(
     """How odd each row of DATA is for a model: a score, a p-value, a flag, and the column that is most to blame; each row to --out."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite, json, numbers=True)
     found = workbench.anomaly(
         model, data, reference, background, way, rate, workbench.options(read or ()), given or (), seed or 0, device
     )
     frame = found.to_frame()
+    if out == HERE:
+        return deliver(frame, None, out, overwrite, json, quiet, "rows")
     if out is not None:
         workbench.write(frame, None, out, overwrite)
     if json:

@@ -31,7 +31,9 @@ def report(
     ] = "",
     n: Annotated[
         int | None,
-        typer.Option("-n", "--n", min=10, help="Rows of a side that measures look at: 2000.", show_default=False),
+        typer.Option(
+            "--number", "-n", "--n", min=10, help="Rows of a side that measures look at: 2000.", show_default=False
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer rows and no slow measures.")] = False,
     given: Given = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ import typer
 
 from ..errors import Problem, Usage
 
+HERE = Path("-")  # standard output, as other tools call it
+READ = re.compile(r"\b(drop|encoding|format|header|key|length|lines|separator|size)=")
+
 
 # ---- from a problem to an exit code ----------------------------------------------------------------------------------
 def sentence(problem: BaseException) -> tuple[str, int] | None:
     """What a user is told, and the exit code; None for a fault of the program."""
     if isinstance(problem, Problem):
-        return str(problem), problem.exit_code
+        text = str(problem)
+        here = READ.search(text) and "--read" not in text  # the library speaks of its own keywords
+        return text + " On the command line: --read NAME=VALUE." * bool(here), problem.exit_code
     if hasattr(problem, "format_message"):  # what typer found wrong in the words
-        said = problem.format_message().strip()
-        return f"{said}{'' if said.endswith(('.', '?')) else '.'} See `pushforward --help`.", 2
+        said, ctx = problem.format_message().strip(), getattr(problem, "ctx", None)
+        verb = ctx.command_path if ctx else "pushforward"
+        fields = type(problem).__name__ == "NoSuchOption" and verb == "pushforward fit"
+        more = " Fields of the model and settings of the training are said by --set NAME=VALUE." if fields else ""
+        return f"{said}{'' if said.endswith(('.', '?')) else '.'}{more} See `{verb} --help`.", 2
     if isinstance(problem, KeyboardInterrupt | typer.Abort):
         return "Interrupted. A fit that had begun can go on from its last checkpoint with --resume.", 130
     if (
@@ -36,8 +45,13 @@ def sentence(problem: BaseException) -> tuple[str, int] | None:
     return None
 
 
+def plain(text: str) -> str:
+    """A text as a terminal may have it: what steers one (a name in a file may hold that) is spelled."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def complain(text: str, code: int, as_json: bool) -> None:
-    line = " ".join(text.split())
+    line = plain(" ".join(text.split()))
     if as_json:
         import json
 
@@ -49,7 +63,12 @@ def complain(text: str, code: int, as_json: bool) -> None:
 def say(text: str, quiet: bool = False) -> None:
     """A remark beside the result; the result alone goes to standard output."""
     if not quiet:
-        print(text, file=sys.stderr)
+        print(plain(text), file=sys.stderr)
+
+
+def warned(message: Warning | str, *where: Any) -> None:
+    """A warning of the library or of torch: what it says, not where in the code."""
+    say(f"Note: {message}")
 
 
 def clean(value: Any) -> Any:
@@ -102,7 +121,23 @@ def words(value: Any) -> Any:
         )
     if isinstance(value, list | tuple):
         return Text(", ".join(str(words(inner)) for inner in value))
-    return Text("–" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value))
+    return Text("–" if value is None else f"{value:.5g}" if isinstance(value, float) else plain(str(value)))
+
+
+def ready(out: Path | None, overwrite: bool, as_json: bool = False, numbers: bool = False) -> None:
+    """Where results go can be written, or an error before any work is done. `numbers`: rows of numbers are neither text nor pictures."""
+    from ..workbench.writing import NUMBERS, free
+
+    if out == HERE and as_json:
+        raise Usage("-o - and --json both want standard output. Name a file for the rows, or leave one of them out.")
+    if out is not None and out != HERE:
+        free(out, overwrite, *([NUMBERS] if numbers else []))
+
+
+def spelled(values: dict[str, Any]) -> str:
+    """Fields or settings as --set takes them."""
+    inner = {name: ",".join(map(str, v)) if isinstance(v, list | tuple) else v for name, v in values.items()}
+    return "  ".join(f"{name}={value}" for name, value in inner.items())
 
 
 def told(place: Path, rows: int, as_json: bool, quiet: bool) -> None:
@@ -114,7 +149,7 @@ def deliver(data: Any, space: Any, out: Path | None, overwrite: bool, as_json: b
     """Data to a file, or to standard output as JSON, lines of text or CSV."""
     from ..workbench.writing import frame, write, written
 
-    if out is not None:
+    if out is not None and out != HERE:
         told(write(data, space, out, overwrite), len(data), as_json, quiet)
     elif as_json:
         import json

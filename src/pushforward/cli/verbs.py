@@ -10,7 +10,7 @@ import typer
 from .. import catalogue
 from ..errors import Problem
 from . import anomalies, comparing, judging, lessons
-from .speech import deliver, say, show, table, told
+from .speech import HERE, deliver, ready, say, show, spelled, table, told
 from .words import Data, Device, Given, Json, ModelPath, Out, Overwrite, Quiet, Read, Seed
 
 KEYS = {
@@ -179,8 +179,7 @@ def sample(
     """Draw new examples, written as what went in: rows, images, text, arrays."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite)
     if out is not None and workbench.many(n, out):
         place = workbench.draw(model, n, out, given or (), seed, device, overwrite)
         return told(place, n, json, quiet) if workbench.first() else None
@@ -214,20 +213,23 @@ def score(
 
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite, json, numbers=True)
     found = workbench.score(model, data, by, workbench.options(read or ()), given or (), seed or 0, device)
     if not workbench.first():
         return
-    facts = found.to_json()
-    if out is not None:
-        name = "energy" if found.by == "energy" else "nats"
-        facts["out"] = str(workbench.write(pd.DataFrame({name: found.values}), None, out, overwrite))
     if found.impossible:
         say(
             f"{found.impossible} of {len(found.values)} rows are impossible for this model (log p = −∞).", quiet or json
         )
-    show(facts, json, quiet and out is not None)
+    rows = pd.DataFrame({"energy" if found.by == "energy" else "nats": found.values})
+    if out == HERE:
+        return deliver(rows, None, out, overwrite, json, quiet, "rows")
+    placed = {} if out is None else {"out": str(workbench.write(rows, None, out, overwrite))}
+    facts = found.to_json()
+    for name in ("says", "impossible", "broken"):  # beside the kind, and where there are none, they say nothing
+        if not json and facts[name] in (0, found.kind):
+            del facts[name]
+    show(facts | placed, json, quiet and out is not None)
 
 
 @app.command(
@@ -261,8 +263,7 @@ def complete(
     """Fill in what is missing by drawing it from p(missing | known)."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite)
     full = workbench.complete(
         model, data, prompt or (), known, workbench.options(read or ()), given or (), seed or 0, device
     )
@@ -285,8 +286,7 @@ def encode(
     """The latent code of each example."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite, numbers=True)
     codes = workbench.encode(model, data, workbench.options(read or ()), given or (), seed or 0, device)
     deliver(codes.data, None, out, overwrite, json, quiet, "codes")
 
@@ -308,8 +308,7 @@ def decode(
     """The example of each code."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite)
     found = workbench.decode(model, codes, given or (), seed or 0, device)
     deliver(found.data, found.space, out, overwrite, json, quiet, "examples")
 
@@ -337,7 +336,7 @@ def models(
         return show(about | {"fields": fields, "recipe": vars(kind.recipe)}, True)
     show(about | {"why not": kind.why_not}, False)
     table(fields)
-    show({"training": ", ".join(f"{k}={v}" for k, v in vars(kind.recipe).items())}, False)
+    show({"training": spelled(vars(kind.recipe))}, False)
 
 
 @app.command(epilog="Examples: pushforward inspect m.pf · pushforward inspect my.csv")
@@ -351,6 +350,7 @@ def inspect(
     columns = [] if json else facts.pop("columns", [])
     if not json:  # told in other lines already
         facts = {name: value for name, value in facts.items() if name not in ("abilities", "outcome")}
+        facts["fields"] = spelled(facts.get("fields", {}))
     show(facts, json)
     if columns:
         table(columns)
@@ -407,8 +407,7 @@ def data_make(
     """Write a built-in set to a file, or print it."""
     from .. import workbench
 
-    if out is not None:
-        workbench.free(out, overwrite)
+    ready(out, overwrite)
     made, space = workbench.make(name, n, seed or 0, workbench.options(read or ()))
     deliver(made, space, out, overwrite, json, quiet, "examples")
 

@@ -24,7 +24,12 @@ Data = Annotated[
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="A saved model, NAME.pf.", show_default=False)]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="Where to write; the suffix says the kind of file.", show_default=False),
+    typer.Option(
+        "--out",
+        "-o",
+        help="Where to write; the suffix says the kind of file, - is standard output.",
+        show_default=False,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what stands there.")]
 Read = Annotated[

@@ -64,7 +64,7 @@ def density(model: Any, frame: tuple[float, float, float, float]) -> list[str]:
     inside = float(np.exp(logs).sum() * area) if way != "energy" else 1.0
     said = {
         "log_prob": f"Its density, exact; {100 * inside:.0f} % of its mass is in this frame.",
-        "bound": "A lower bound of its density.",
+        "bound": "A lower bound of its density, on average over draws.",
         "energy": "exp(−energy), normalised over this frame.",
     }[way]
     return [page.picture(pictures.density(values.reshape(SIDE, SIDE), frame), "Density map", said, 220)]

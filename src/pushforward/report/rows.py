@@ -84,8 +84,8 @@ def fits(column: col.Column, cells: Any) -> Tensor:
     """Which cells a column can hold."""
     gone = cells.isna().to_numpy()
     if column.discrete:
-        known = {col.key(c) for c in column.categories}
-        ok = np.array([col.key(col.plain(value)) in known for value in cells], dtype=bool)
+        ok = np.zeros(len(cells), dtype=bool)
+        ok[~gone] = col.codes(column, cells[~gone]) >= 0
     elif column.kind == "date":
         ok = alike.dates(cells).notna().to_numpy()
     else:

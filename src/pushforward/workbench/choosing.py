@@ -36,7 +36,9 @@ FLOWS = {
 }
 # (what the data are, when, the systems in order of preference and why)
 PREFERENCES: tuple[tuple[str, Callable[[Space, int], bool], dict[str, str]], ...] = (
-    ("text", lambda s, n: s.kind == "tokens", GPT),
+    ("lines of text", lambda s, n: s.kind == "tokens" and s.end >= 0, GPT),
+    ("text in pieces of one length, where --read lines=yes takes each line", lambda s, n: s.form == "text", GPT),
+    ("rows of symbols", lambda s, n: s.kind == "tokens", GPT),
     ("a table of mixed columns", lambda s, n: s.kind == "table", NETWORK),
     ("images", lambda s, n: len(s.shape) == 3 and min(s.shape[1:]) >= IMAGE, IMAGES),
     ("few rows of numbers", lambda s, n: s.kind == "real" and n < FEW, CLOSED),

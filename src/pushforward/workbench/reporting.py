@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from .. import catalogue, noise
 from ..data.examples import Examples
 from ..engine import Recipe, safe
 from ..engine.files import MANIFEST, digest
+from ..engine.safe import regular
 from ..errors import BadData, BadFile, Problem
 from ..report.rows import Rows, rows_of
 from ..report.story import Story, story
@@ -57,7 +59,7 @@ def report(
     made: dict[str, Any] = {"command": command} if command else {}
     if path:
         model = opened(path, device)
-        made |= remember(model, Path(path).expanduser()) | {"path": path}
+        made |= remember(model, Path(os.path.expanduser(path))) | {"path": path}
     x = rows(model, data, given, said, "x")
     if len(x) < FEW:
         raise BadData(
@@ -129,9 +131,10 @@ def remember(model: Any, folder: Path) -> dict[str, Any]:
 
 def journal(path: Path) -> list[dict[str, Any]]:
     """The entries of a journal; a last line that was cut short by a kill is not one."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with regular(path) as file:
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
     out = []
     for i, line in enumerate(lines):
         try:

@@ -85,7 +85,7 @@ def first() -> bool:
 
 def place_of(data: str) -> Path:
     """Where a model of these data goes if no place is named: DATA's name with the suffix .pf."""
-    name = Path(data).expanduser().resolve().name if Path(data).name in ("", ".", "..") else Path(data).name
+    name = Path(os.path.expanduser(data)).resolve().name if Path(data).name in ("", ".", "..") else Path(data).name
     while Path(name).suffix.lower() in (
         ".gz",
         ".csv",
@@ -191,13 +191,18 @@ def installed(module: str, extra: str) -> None:
 
 def opened(path: str, device: str = "auto") -> Any:
     """A saved model on a device."""
-    folder = Path(path).expanduser()
+    return catalogue.load(lying(path)).to(device_of(device))
+
+
+def lying(path: str) -> Path:
+    """The folder of a saved model."""
+    folder = Path(os.path.expanduser(path))
     if not standing(folder).exists():
         beside = [p.name for p in folder.parent.glob("*.pf")] if folder.parent.is_dir() else []
         raise BadFile(
             f"There is no model {path}. A saved model is a folder NAME.pf.{did_you_mean(folder.name, beside)}"
         )
-    return catalogue.load(folder).to(device_of(device))
+    return folder
 
 
 def sample(path: str, n: int, given: Sequence[str] = (), seed: int | None = None, device: str = "auto") -> Opened:
@@ -240,6 +245,10 @@ def complete(
     """Fill in what is missing: empty cells, NaN, the rest of a text, or the part that `known` leaves out."""
     model = opened(path, device)
     door = model.complete  # a model that cannot says so before the data are read
+    if prompts and model.space.kind != "tokens":
+        raise Usage(
+            f"--prompt is the beginning of a text; this {type(model).__name__} is a model of {model.space}. Name a file with gaps."
+        )
     if prompts:
         x, condition = list(prompts), reading.condition(model, given)
     elif data:
@@ -280,7 +289,7 @@ def decode(path: str, codes: str, given: Sequence[str] = (), seed: int = 0, devi
 
 def inspect(path: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
     """The facts of a saved model, or how data would be read and which model they would get."""
-    place = Path(path).expanduser()
+    place = Path(os.path.expanduser(path))
     if place.is_dir() and (place / "card.json").exists():
         model = opened(path, "cpu")
         return dict(lines(model)) | {
@@ -307,9 +316,7 @@ def inspect(path: str, said: dict[str, Any] | None = None) -> dict[str, Any]:
 
 def verify(path: str) -> dict[str, Any]:
     """Check every file of a model, its checkpoints included, against the hashes that were written with it."""
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        raise BadFile(f"There is no model {path}.")
+    folder = lying(path)
     files, kept = check(folder), sorted((folder / "checkpoints").glob("step-*"))
     return {
         "model": path,

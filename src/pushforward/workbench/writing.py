@@ -24,17 +24,20 @@ from ..report.portrait import written
 from ..space import Space
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-KINDS = (*TABLES, ".npy", ".npz", ".txt", ".png")
+NUMBERS = (*TABLES, ".npy", ".npz")  # what holds rows of numbers
+KINDS = (*NUMBERS, ".txt", ".png")
 
 
-def free(path: str | Path, overwrite: bool) -> Path:
-    """A place that may be written, or an error before any work is done."""
+def free(path: str | Path, overwrite: bool, kinds: tuple[str, ...] = (*KINDS, "")) -> Path:
+    """A place that may be written with one of these kinds of file, or an error before any work is done."""
     place = Path(path)
     if place.exists() and not overwrite:
         raise Usage(f"{place} exists. Say --overwrite to replace it, or name another file.")
-    if place.suffix.lower() not in (*KINDS, ""):
+    if place.suffix.lower() not in kinds:
+        known = [kind for kind in kinds if kind]
+        what = f"{place.suffix} is not" if place.suffix else "without a suffix it is not"
         raise Usage(
-            f"{place}: {place.suffix} is not a kind of file that can be written. Known: {', '.join(KINDS)}.{did_you_mean(place.suffix, KINDS)}"
+            f"{place}: {what} a kind of file that these can be written to. Known: {', '.join(known)}.{did_you_mean(place.suffix, known)}"
         )
     return place
 

@@ -18,7 +18,7 @@ from ...engine import Recipe
 from ...engine.locks import hold
 from ...errors import BadData, Usage
 from ...report.rows import copies
-from .cells import Cell, found, keep, plain, run
+from .cells import Cell, found, keep, noted, plain, run
 from .judge import JUDGED
 from .page import page
 from .panel import Entrant, chosen, panel
@@ -37,7 +37,7 @@ TEST, FEW = 10_000, 10  # test rows at most; examples below which nothing is com
 JUDGE = "pushforward.workbench.comparing.judge.judge"
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
     """What came out: `stands` in their order, `said` in words, `facts` of the split and the budget.
 
@@ -89,6 +89,8 @@ class Comparison:
         import pandas as pd
 
         return "\n".join([*self.said, "", pd.DataFrame(table(self.rows())).to_string(index=False)])
+
+    __repr__ = __str__  # what a notebook shows
 
 
 def line(place: int, one: Stand, best: Stand | None) -> dict[str, Any]:
@@ -246,7 +248,8 @@ def play(
     if not trained:
         return
     file = place / "budget.json"
-    if not file.is_file():
+    budget = noted(file)
+    if budget is None:
         left = max(0.95 * seconds - (clock.monotonic() - began), 0.0)
         shares = {
             count: left / -(-len(trained) * count // workers) - around(place, solved)
@@ -254,7 +257,7 @@ def play(
         }
         count = max((count for count, share in shares.items() if share >= LONG), default=min(shares))
         file.write_text(json.dumps({"seeds": count, "seconds": max(LEAST, shares[count])}))
-    budget = json.loads(file.read_text())
+        budget = noted(file)
     cells = [Cell(one, seed + k, budget["seconds"]) for k in range(budget["seeds"]) for one in trained]
     run(place, [cell for cell in cells if found(place, cell.name) is None], workers, threads, JUDGE, say)
 
@@ -269,7 +272,7 @@ def around(place: Path, solved: Sequence[Cell]) -> float:
 def spent(place: Path | None, seconds: float) -> float:
     """The seconds of all calls that worked on this comparison."""
     file = None if place is None else place / "spent.json"
-    before = json.loads(file.read_text()) if file is not None and file.is_file() else 0.0
+    before = file and noted(file) or 0.0
     if file is not None:
         file.write_text(json.dumps(before + seconds))
     return round(before + seconds, 1)

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,8 @@ import numpy as np
 from ... import catalogue
 from ...data import Examples
 from ...data.stores import Tensors
-from ...errors import Problem
+from ...engine.files import flush
+from ...errors import BadFile, Problem
 from ...space import Space
 from .panel import Entrant
 
@@ -49,9 +53,20 @@ def keep(folder: Path, examples: Examples, part: str) -> None:
         np.save(folder / f"{part}.given.npy", examples.given.numpy(), allow_pickle=False)
         (folder / "given.json").write_text(json.dumps(examples.given_space.to_json()))
     (folder / "space.json").write_text(json.dumps(examples.space.to_json()))
+    for file in folder.iterdir():
+        flush(file)
 
 
 def kept(folder: Path, part: str) -> Examples:
+    try:
+        return rows(folder, part)
+    except (ValueError, OSError, EOFError) as problem:
+        raise BadFile(
+            f"{folder} holds no longer the rows of its comparison ({problem}). Begin it anew with overwrite (--overwrite)."
+        ) from problem
+
+
+def rows(folder: Path, part: str) -> Examples:
     import torch
 
     def read(name: str) -> Any:
@@ -124,6 +139,8 @@ def store(folder: Path, name: str, facts: dict[str, Any], rows: dict[str, np.nda
     for key, values in rows.items():
         np.save(part / f"{key}.npy", values, allow_pickle=False)
     (part / "facts.json").write_text(json.dumps(plain(facts), allow_nan=False))
+    for file in part.iterdir():
+        flush(file)
     shutil.rmtree(folder / name, ignore_errors=True)
     part.rename(folder / name)
 
@@ -140,12 +157,21 @@ def plain(value: Any) -> Any:
 
 
 def found(folder: Path, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-    """What a cell left, if it came to its end."""
-    path = folder / name / "facts.json"
-    if not path.is_file():
+    """What a cell left, if it came to its end; what cannot be read, as after a power cut, is learned again."""
+    facts = noted(folder / name / "facts.json")
+    try:
+        rows = {file.stem: np.load(file, allow_pickle=False) for file in (folder / name).glob("*.npy")}
+    except (ValueError, OSError, EOFError):
         return None
-    rows = {file.stem: np.load(file, allow_pickle=False) for file in (folder / name).glob("*.npy")}
-    return json.loads(path.read_text()), rows
+    return (facts, rows) if isinstance(facts, dict) else None
+
+
+def noted(file: Path) -> Any:
+    """What a file of a comparison says; None where there is none, or half of one."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return None
 
 
 # ---- in the process that was called --------------------------------------------------------------------------------------
@@ -161,7 +187,8 @@ def run(folder: Path, cells: Sequence[Cell], workers: int, threads: int, judge: 
                 cell = left.pop(0)
                 words = (str(folder), asdict(cell.entrant), cell.seed, cell.seconds, judge, threads)
                 process = context.Process(target=work, args=words, daemon=True)
-                process.start()
+                with unseen():
+                    process.start()
                 live[cell.name] = (cell, process, time.monotonic())
             time.sleep(0.05)
             for name, (cell, process, began) in list(live.items()):
@@ -172,6 +199,17 @@ def run(folder: Path, cells: Sequence[Cell], workers: int, threads: int, judge: 
         for _, process, _ in live.values():
             process.terminate()
             process.join()
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """The program that called is not seen by a process that begins. It needs nothing of it, and would else run it first: a script without a
+    guard (`if __name__ == "__main__"`) would call once more, in every process."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def forge() -> Any:

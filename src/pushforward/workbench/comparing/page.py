@@ -21,7 +21,7 @@ SHOWN = 6  # models whose samples are shown
 HOW_TO_READ = {
     "nats a row": "the mean log-likelihood of rows that no model learned from, with its standard error. More is better: one nat more is a row "
                   "held 2.7 times as likely. Only differences say something, and their error, row by row, is far smaller than that of each number.",
-    "kind": "exact: the model's own likelihood. Lower bound: the likelihood is at least this.",
+    "kind": "exact: the model's own likelihood. Lower bound: the likelihood is at least this, on average over its draws.",
     "behind the best": "how many nats a row it lies below the first, with the error of that difference.",
     "told apart": "how well a classifier tells samples from real rows, on rows it was not trained on: 0.5 cannot, 1 always.",
     "columns": "how alike each column is by itself, 1: the same.",
