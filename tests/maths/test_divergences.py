@@ -261,6 +261,14 @@ def test_standard_errors_are_the_spread_of_repetitions(way, name):
     )  # the spread of 60 is itself known to 9 %; neighbours' are cautious
 
 
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_error_of_js_by_neighbours_counts_the_draws_of_the_middle(shift):
+    """To first order the middle law's draws add nothing; the noise of their neighbours does, half as much again."""
+    runs = [divergences.knn("js", normal(150, shift, 2 * i), normal(150, 0.0, 2 * i + 1)) for i in range(80)]
+    values, errors = np.array(runs).T
+    assert 0.83 < errors.mean() / values.std(ddof=1) < 1.3
+
+
 def test_the_floor_of_a_histogram_is_as_many_cells_over_n():
     """Two samples of one law, B cells hit: KL is about (B - 1)/n."""
     x = torch.from_numpy(np.random.default_rng(0).uniform(size=(2, 20_000, 1)))

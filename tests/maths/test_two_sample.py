@@ -30,6 +30,11 @@ def test_p_values_of_a_plane_are_uniform_and_the_usual_z_is_not():
     assert stats.kstest([r.accuracy[2] for r in runs], "uniform").pvalue > 0.0005
     spread = np.std([r.auc[0] for r in runs]) / np.sqrt(101 / (12 * 50 * 50))  # of one AUC of 50 and 50 examples
     assert 1.15 < spread < 1.9, "the folds share what they show: about the root of 2"
+    for measure in ("accuracy", "auc"):
+        value, said, _ = np.array([getattr(r, measure) for r in runs]).T
+        assert 0.8 < value.std(ddof=1) / said.mean() < 1.25, (
+            f"{measure}: the error that is told is that of drawing again"
+        )
 
 
 def test_p_values_of_trees_are_uniform():

@@ -209,3 +209,14 @@ def test_measures_that_differ_are_not_compared():
     density = pf.Histogram(smooth=1.0).fit(normal(20))
     with pytest.raises(BadData, match="measure"):
         divergence(counts, density, estimator="monte-carlo")
+
+
+@pytest.mark.parametrize("estimator, options", [("knn", {}), ("histogram", {}), ("variational", {"steps": 60})])
+def test_one_wild_number_does_not_hide_a_difference(estimator, options):
+    """Scaled or cut by both sides together, one number of 1e6 among a thousand made all others of its column one."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 2)), rng.normal(size=(1000, 2)) * [3, 1] + [1, 0]
+    wild = y.copy()
+    wild[0, 0] = 1e6
+    one, two = (divergence(x, side, "js", estimator, floors=0, **options) for side in (y, wild))
+    assert one.value > 0.1 and abs(one.value - two.value) < 0.01

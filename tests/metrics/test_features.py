@@ -8,10 +8,12 @@ import pytest
 import torch
 
 import pushforward as pf
+from pushforward.data import people
 from pushforward.errors import BadData, Usage
 from pushforward.maths.laws import Normal
 from pushforward.metrics.distances import mmd, wasserstein
 from pushforward.metrics.features import compared
+from pushforward.metrics.quality import prdc
 
 
 def normal(n, d=3, seed=0):
@@ -32,6 +34,22 @@ def test_numbers_are_compared_as_they_are_whatever_holds_them():
     pictures = compared(np.zeros((5, 4, 4), np.uint8), np.ones((6, 4, 4), np.uint8))
     assert pictures.x.shape == (5, 16) and pictures.y.shape == (6, 16) and float(pictures.y.sum()) == 96
     assert compared(x, Normal([0.0] * 3, [1.0] * 3), n=11).n == (9, 11)
+
+
+def test_a_wild_row_of_the_fakes_does_not_hide_the_others():
+    """The scale is that of the real rows: by both sides together one cell of 1e7 would make all others of its column equal."""
+    real, fake = (people(250, seed=s)[["height", "income", "works"]] for s in (1, 2))
+    blurred = fake.assign(height=fake.height + 40 * np.random.default_rng(0).normal(size=250), income=-fake.income)
+    wild = blurred.copy()
+    wild.loc[0, ["height", "income"]] = 1e7
+    one, two = prdc(real, blurred), prdc(real, wild)
+    assert one["precision"].value < 0.3 and one["coverage"].value < 0.5
+    assert all(abs(one[name].value - two[name].value) < 0.02 for name in one)
+    for features in (
+        None,
+        "pca:3",
+    ):  # and with the same real rows and seed two models are compared in the same features
+        assert torch.equal(compared(real, fake, features).x, compared(real, wild, features).x)
 
 
 def test_tables_and_texts_have_numbers_too():

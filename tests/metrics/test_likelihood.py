@@ -156,6 +156,20 @@ def test_its_p_value_is_that_of_students_test():
     assert paired(a, b, test).p_value == pytest.approx(told, rel=1e-9) and paired(a, a, test).p_value == 1.0
 
 
+def test_a_bound_is_one_on_average_and_says_so():
+    """Of whole numbers under a Gaussian: log P is an integral over the cell, and the bound the log-density at a random place of it."""
+    from scipy.stats import norm
+
+    x = np.random.default_rng(0).binomial(7, 0.4, (200, 1)).astype(np.uint8)
+    model = pf.Gaussian().fit(x)
+    mean, scale = float(model.mean), float(model.spread)
+    nats = np.log(np.diff(norm.cdf(np.arange(9), mean, scale)))[x[:, 0]]
+    draws = np.stack([model.bound(x, seed=s) for s in range(400)])
+    assert (draws > nats + 0.01).mean() > 0.2, "in a row chance lifts it above"
+    assert (draws.mean(0) < nats + 4 * draws.std(0) / 20).all() and draws.mean() < nats.mean()
+    assert "on average" in str(likelihood(model, x))
+
+
 def test_a_bound_says_at_least_at_most_or_nothing(vae):
     x = normal(30)
     gauss, bound, iwae = pf.Gaussian().fit(x), likelihood(vae, x), likelihood(vae, x, by="evidence")

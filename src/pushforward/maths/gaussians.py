@@ -113,11 +113,14 @@ class Mixture:
         return out if lost is None else torch.where(lost < self.gone[k], torch.nan, out)
 
     def fill(self, x: Tensor, known: Tensor, u: Tensor, noise: Tensor) -> Tensor:
-        """x with what is not known drawn from p(unknown | known): exact, one factorisation for each pattern of gaps."""
-        out = x.clone()
+        """x with what is not known drawn from p(unknown | known): exact, one factorisation for each pattern of gaps.
+
+        What fills a gap is a value: a component that often loses the cell has as little part in it as in `log_prob` of the filled row.
+        """
+        out, there = x.clone(), torch.log1p(-self.gone).clamp(min=least(x)).sum(1)  # never 0 / 0
         for rows, o in patterns(known):
             nats, mean, spread = self.split(x[rows], o)
-            k = pick((self.log_weights + torch.log1p(-self.gone[:, o]).sum(1) + nats).softmax(1), u[rows])
+            k = pick((self.log_weights + there + nats).softmax(1), u[rows])
             new = take(mean, k) + take(spreading(noise[rows][:, ~o], spread), k)
             out[rows] = out[rows].masked_scatter(~o.expand(len(rows), -1), new)
         return out

@@ -4,7 +4,8 @@ Out of fold: F classifiers, each learning from F - 1 parts and judging the one l
 curve (AUC: the share of pairs (x, y) with the higher score at x, ties a half) are 1/2 in expectation where the laws are one.
 
 The folds are not independent: what part f shows to the classifier that judges g, part g shows to the one that judges f. For a linear score the
-variance of their mean is twice that of independent folds, so the usual z is no test. The p-values here come from judging forward: part f by what
+variance of their mean is twice that of independent folds, so the usual z is no test, and the standard errors here count it twice: right where the
+laws are one, too large by half at most where they are far apart. The p-values come from judging forward: part f by what
 learned from the parts before it. Given those, and given the rows of part f without their labels, every arrangement of its labels is equally likely
 where the laws are one. Then accuracy (hypergeometric) and AUC (ranks) have a known mean and variance, the deviations of the parts are a martingale,
 and their variances add.
@@ -28,6 +29,8 @@ import numpy as np
 
 from .. import noise
 from ..errors import BadData, Usage, did_you_mean
+
+ALIKE = 2.0  # the variance of the mean over folds, over that of independent folds
 
 Array = np.ndarray
 Learner = Callable[[int], Any]  # seed -> a classifier of scikit-learn's kind
@@ -89,10 +92,10 @@ def told_apart(x: Array, y: Array, learner: Learner, folds: int = 5, seed: int =
     share = float(right.mean())
     areas = [area(a, b) for a, b in out]
     mean = sum(value for value, _ in areas) / folds
-    error = sqrt(sum(variance for _, variance in areas)) / folds
+    errors = sqrt(ALIKE * share * (1 - share) / len(right)), sqrt(ALIKE * sum(v for _, v in areas)) / folds
     return Verdict(
-        (share, sqrt(share * (1 - share) / len(right)), surprise([chance_of_accuracy(a, b) for a, b in forward])),
-        (mean, error, surprise([chance_of_area(a, b) for a, b in forward])),
+        (share, errors[0], surprise([chance_of_accuracy(a, b) for a, b in forward])),
+        (mean, errors[1], surprise([chance_of_area(a, b) for a, b in forward])),
     )
 
 

@@ -92,8 +92,9 @@ def ranks(
     with noise.stream(noise.mix(seed, 8), dtype=torch.float64):
         u = noise.uniform(n, 2 * d).numpy()
     found = np.minimum(below + np.floor(u[:, :d] * (ties + 1)), k)
-    known = present(model, flat).numpy() if way == "complete" else np.ones((n, d), dtype=bool)
+    known = askable(model, flat).numpy() if way == "complete" else np.ones((n, d), dtype=bool)
     words = f"ranks among {k} {'completions of the cell given its row' if way == 'complete' else 'draws of the model'}"
+    words += left_out(flat) if way == "complete" else ""
     return summary(found, known, (found + u[:, d:]) / (k + 1), k, names(model, d), words)
 
 
@@ -213,10 +214,8 @@ def coverage(
         rank = below + np.floor(noise.uniform(*flat.shape).numpy() * (ties + 1))
     rank = np.minimum(rank, k)
     inside = {level: (rank >= a) & (rank <= k - a) & hidden.numpy() for level, a in asked.items()}
-    return {
-        level: covered(found, hidden.numpy(), level, k, str(model.abilities["complete"]))
-        for level, found in inside.items()
-    }
+    how = str(model.abilities["complete"]) + left_out(flat)
+    return {level: covered(found, hidden.numpy(), level, k, how) for level, found in inside.items()}
 
 
 def covered(inside: np.ndarray, hidden: np.ndarray, level: float, k: int, kind: str) -> Estimate:
@@ -232,7 +231,7 @@ def covered(inside: np.ndarray, hidden: np.ndarray, level: float, k: int, kind: 
         value,
         error,
         None,
-        (len(hidden),),
+        (int(hidden.any(1).sum()),),
         f"hiding {int(wholes.sum()):,} cells and completing each {k} times ({kind})",
         p,
         ("right is the nominal level; p is of that", "codes and ties by ranks, broken at random"),
@@ -306,7 +305,7 @@ def fill(door: Any, t: Tensor, known: Tensor, g: Tensor | None, seed: int) -> Te
 
 def masked(model: Any, flat: Tensor, hide: float, seed: int) -> Tensor:
     """The cells to hide: a share of the known ones, at least one a row that has any."""
-    open_ = present(model, flat)
+    open_ = askable(model, flat)
     with noise.stream(noise.mix(seed, 14), dtype=torch.float64):
         u = noise.uniform(*flat.shape).masked_fill(~open_, inf)
     hidden = (u < hide) | (u == u.min(1, keepdim=True).values)
@@ -323,6 +322,22 @@ def present(model: Any, flat: Tensor) -> Tensor:
         if c.discrete and c.missing:
             out[:, j] &= flat[:, j] < len(c.categories)
     return out
+
+
+def askable(model: Any, flat: Tensor) -> Tensor:
+    """The cells that are there of rows that lack no number. To complete fills every gap of a row with a value, so beside a number that is truly
+    missing it answers another question: what the cell would be were that number there. Where all rows lack one, all are asked."""
+    there, whole = present(model, flat), ~torch.isnan(flat).any(1, keepdim=True)
+    return there & whole if bool(whole.any()) else there
+
+
+def left_out(flat: Tensor) -> str:
+    """A word about the rows that lack a number."""
+    lost = int(torch.isnan(flat).any(1).sum())
+    if not lost:
+        return ""
+    what = "lack a number and are not asked" if lost < len(flat) else "lack a number: as if it were there"
+    return f"; {lost:,} of {len(flat):,} rows {what}"
 
 
 def likely(found: Estimate) -> str:

@@ -27,7 +27,7 @@ from .. import noise
 from ..errors import BadData, Unable, Usage
 from ..maths import divergences as maths
 from ..maths.divergences import Divergence
-from ..maths.divergences.plugin import counted
+from ..maths.divergences.plugin import counted, standard
 from ..maths.laws import Finite, Normal, plain
 from .choices import check_options, estimator_of
 from .estimate import Estimate
@@ -292,9 +292,10 @@ def numbers_of(d: Divergence, name: str, both: Pair, seed: int, options: dict[st
     if name == "kde":
         return Way(x, y, partial(maths.kde, d, seed=seed), "Gaussian kernel densities, Scott's bandwidth")
     if name == "knn":
-        centre, scale = torch.cat([x, y]).mean(0), torch.cat([x, y]).std(0)
-        scale = torch.where(scale > 0, scale, 1.0)
-        words = f"distances to the {options.get('k', 5)}th nearest neighbour, standardised"
+        centre, scale = standard(x, y)
+        words = (
+            f"distances to the {options.get('k', 5)}th nearest neighbour, standardised by the side that spreads less"
+        )
         return Way((x - centre) / scale, (y - centre) / scale, partial(maths.knn, d, **options), words)
     critic, left = options.get("critic"), {key: value for key, value in options.items() if key != "critic"}
     if critic is None:

@@ -1,6 +1,6 @@
 """What is compared: the examples as numbers, or features of them.
 
-    None            numbers as they are; the columns of a table standardised and one-hot, text one-hot
+    None            numbers as they are; the columns of a table standardised by the real rows and one-hot, text one-hot
     "pca:20"        the first principal components of the real examples
     "network:32"    a small network trained here: a classifier's last layer where the real examples have labels, else the code of an autoencoder
     a module        a torch.nn.Module: tensors (B, *shape), images channels first, come in; features (B, ...) come out
@@ -195,7 +195,10 @@ def plain_numbers(one: Rows, two: Rows) -> tuple[Tensor, Tensor, str]:
             x, y = (torch.as_tensor(r.raw).detach().cpu().flatten(1).double() for r in (one, two))
             return x, y, ""
     both, space = as_read(one, two)
-    words = {"table": "columns, numbers standardised and codes one-hot", "tokens": "characters, one-hot"}
+    words = {
+        "table": "columns, numbers standardised by the real rows and codes one-hot",
+        "tokens": "characters, one-hot",
+    }
     x, y = both.features
     return x, y, words.get(space.kind, "")
 

@@ -1,7 +1,7 @@
-"""What a model says about examples: the best statement that it can make, with its kind, unit, error and base measure.
+"""What a model says about examples: how likely they are to it, with the kind of the statement, its unit, error and base measure.
 
     exact              log p(x)
-    at least           a lower bound; on average also an estimate by importance weights, E log 1/K sum_k w_k <= log p(x)
+    at least           a lower bound, or an estimate by importance weights: both by draws, so on average, E log 1/K sum_k w_k <= log p(x)
     between            by annealing: log p(x) = -E(x) - log Z, log Z from below on the way up and from above on the way down
     up to a constant   -E(x)
 
@@ -120,7 +120,7 @@ class Likelihood:
         if self.says == "between":
             out.append(f"between {self.low:.4g} and {self.high:.4g} by the ways up and down")
         elif self.says == "at least":
-            out.append("log p is at least this" if self.by == "bound" else "log p is at least this on average")
+            out.append("log p is at least this on average over the draws that it is made of")
         elif self.says == "up to a constant":
             out.append("log p is minus this, less a constant that is not known")
         if self.ess is not None and len(self.ess):

@@ -72,7 +72,7 @@ def violations(real: Any, fake: Any, rules: Any = None, n: int | None = None, se
         floors = {name: float(judged(name, rule, both["real"]).mean()) for name, rule in given.items()}
         floors[""] = float(np.any([judged(name, rule, both["real"]) for name, rule in given.items()], 0).mean())
         words += "; floor by the real rows"
-    return counted(both, broken, floors, allowed, words)
+    return counted(both, broken, floors, allowed, f"{words}; ± of the fake rows, the rules being held")
 
 
 def counted(

@@ -8,7 +8,8 @@
     perplexity   exp of the nats per symbol; nats per symbol = -sum log p(x) / sum of lengths
 
 The first three depend on how much text there is, so both sides have as many rows, and the floor is the same measure between two real halves
-or, where real rows that were not learned from are given (`held`), of those. A share has the standard error of a ratio of sums over rows.
+or, where real rows that were not learned from are given (`held`), of those. A share has the standard error of a ratio of sums over rows: of those
+that are counted, the text that they are looked up in being held.
 
 A run stands elsewhere if its symbols do, whatever its length: all suffixes of both texts are ranked by their first 1, 2, 4 … symbols (Manber
 & Myers 1993), next to a suffix of a fake lies the training suffix that shares most with it, and the ranks say how much that is.
@@ -36,6 +37,7 @@ from .likelihood import likelihood
 
 Rows = list[Sequence[Hashable]]
 UNITS = ("characters", "words")
+HELD = "the standard error is that of the rows that are looked up, the other text being held"
 BLOCKS = 20  # parts of a text whose leaving out gives an error
 
 
@@ -76,7 +78,7 @@ def novelty(
         (len(a), len(b)),
         f"the {n}-grams of the fakes, looked up in the training text",
         None,
-        floored(c, "each half is looked up in half the text, so the floor is a little high"),
+        (HELD, *floored(c, "each half is looked up in half the text, so the floor is a little high")),
         units,
         {"n": n},
     )
@@ -96,7 +98,7 @@ def coverage(
     lost, error = unknown(target, given, n)
     seen = unknown(target, some(c, size, seed + 2), n)[0] if c else halved(lambda x, y: unknown(x, y, n)[0], b, seed)
     floor = None if seen is None else 1 - seen
-    notes = ("here more is better, and the floor is what real texts reach",)
+    notes = ("here more is better, and the floor is what real texts reach", HELD)
     return Estimate(
         f"share of {n}-grams covered",
         1 - lost,

@@ -60,12 +60,15 @@ class Pair:
 
     @property
     def features(self) -> tuple[Tensor, Tensor]:
-        """Numbers as they are; a table with codes standardised and one-hot, text one-hot: what has a distance."""
+        """Numbers as they are; a table with numbers standardised and codes one-hot, text one-hot: what has a distance.
+
+        The scale is that of x, the real side: one wild number of y must not make all others of its column as good as equal.
+        """
         both = torch.cat([self.x, self.y])
         if self.space.kind == "tokens":
             both = torch.nn.functional.one_hot(both.long(), self.space.levels).flatten(1).double()
         elif self.space.kind == "table":
-            both = Chart.of(self.space, "features", both)(both)[0]
+            both = Chart.of(self.space, "features", self.x)(both)[0]
         elif bool(torch.isnan(both).any()):
             raise BadData(
                 "Some cells are missing (NaN), and a distance to nothing is nothing. Fill them, or take the histogram."

@@ -311,3 +311,19 @@ def test_rows_far_from_every_component_are_still_ranked():
     assert torch.isfinite(want).all() and torch.allclose(mixture.log_prob(far), want, rtol=1e-12)
     mixture.log_weights[:] = -torch.inf
     assert (mixture.log_prob(far) == -torch.inf).all()
+
+
+def test_what_fills_a_gap_has_the_shares_that_log_prob_gives_it():
+    """Two heaps, of which one loses its second number four times in five: beside a first number that tells nothing, the other heap is likelier."""
+    rng = np.random.default_rng(0)
+    heap = np.where(rng.random(3000) < 0.5, 1.0, -1.0)
+    x = np.stack([heap, 3 * heap], 1) + rng.normal(size=(3000, 2))
+    x[(heap > 0) & (rng.random(3000) < 0.8), 1] = np.nan
+    model = GaussianMixture(components=2).fit(x)
+    line = np.linspace(-9, 9, 721)
+    chance = np.exp(model.log_prob(np.stack([np.zeros(721), line], 1)))
+    drawn = model.complete(np.tile([[0.0, np.nan]], (4000, 1)), seed=0)[:, 1]
+    assert (
+        chance[line > 0].sum() / chance.sum() == pytest.approx((drawn > 0).mean(), abs=0.03)
+        and (drawn > 0).mean() < 0.25
+    )

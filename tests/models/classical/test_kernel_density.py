@@ -158,3 +158,11 @@ def test_it_comes_back_from_a_folder(tmp_path):
     model = KernelDensity().fit(X)
     again = pf.load(model.save(tmp_path / "m.pf"))
     assert (again.log_prob(Q) == model.log_prob(Q)).all() and (again.sample(9, seed=0) == model.sample(9, seed=0)).all()
+
+
+@pytest.mark.parametrize("rule", ["scott", "silverman", "cv"])
+@pytest.mark.parametrize("covariance", ["full", "diagonal", "spherical"])
+def test_the_unit_moves_the_density_by_the_jacobian_and_by_nothing_else(covariance, rule):
+    """Of the rules a round kernel has its width in the unit of the data: without it, one of metres was another model in millimetres."""
+    one, two = (KernelDensity(covariance=covariance, rule=rule).fit(unit * X).log_prob(unit * X) for unit in (1, 1000))
+    assert np.allclose(one - two, X.shape[1] * np.log(1000), atol=1e-5)

@@ -30,8 +30,21 @@ ATOMS = 2048  # places on the line that a large sample is gathered to before ker
 GRID = 8192  # nodes on the line at most
 CHUNK = 1 << 22  # numbers of a block of distances
 DRAWS = 4000  # from each kernel density, where there is no grid
+MOST = 1 << 40  # bins of a variable: only those that are hit take room, so one wild number makes none of them wider
 
 Result = tuple[float, float]
+
+
+def standard(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (D,) of the side that spreads less, variable by variable: a wild number of one side spoils neither.
+
+    >>> standard(torch.tensor([[0.0], [2.0]]), torch.tensor([[0.0], [1e9]]))[0].item()
+    1.0
+    """
+    (a, b), (s, t) = ([side.mean(0) for side in (x, y)], [side.std(0) for side in (x, y)])
+    first = (s > 0) & ((s <= t) | ~(t > 0))
+    scale = torch.where(first, s, t)
+    return torch.where(first, a, b), torch.where(scale > 0, scale, 1.0)
 
 
 # ---- cells --------------------------------------------------------------------------------------------------------------
@@ -95,7 +108,7 @@ def edges(sides: list[Tensor], bins: int, rate: float) -> tuple[float, float, in
     if bins or high == low:
         return low, high, max(bins, 1) if high > low else 1
     widths = [2 * rate * reach for side in known if len(side) > 1 and (reach := spreading(side)) > 0]
-    return low, high, max(2, min(1000, ceil((high - low) / min(widths)))) if widths else 2
+    return low, high, max(2, min(MOST, ceil((high - low) / min(widths)))) if widths else 2
 
 
 def spreading(column: Tensor) -> float:
@@ -268,9 +281,13 @@ def neighbour_js(x: Tensor, y: Tensor, k: int) -> Result:
     size = min(map(len, halves))
     for i in (0, 1):
         middle = torch.cat([halves[i][:size], halves[2 + i][:size]])
-        logs = [log_ratio(side, middle, k) for side in (halves[1 - i], halves[3 - i])]
+        sides = (halves[1 - i], halves[3 - i])
+        logs = [log_ratio(side, middle, k) for side in sides]
+        pull = torch.stack([(-log_ratio(middle, side, k)).exp() for side in sides]).mean(
+            0
+        )  # (p + q) / 2m: 1 but for noise
         values.append(0.5 * sum(float(v.mean()) for v in logs))
-        errors.append(0.25 * sum(float(v.var()) / len(v) for v in logs))
+        errors.append(0.25 * sum(float(v.var()) / len(v) for v in logs) + float(pull.var()) / len(pull))
     return sum(values) / 2, sqrt(sum(errors)) / 2
 
 

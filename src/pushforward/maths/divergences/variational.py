@@ -19,8 +19,10 @@ from ... import noise
 from ...errors import BadData, Diverged
 from ...nets.mlp import mlp
 from .generators import Divergence, bound, of
+from .plugin import standard
 
 Critic = Callable[[Tensor], Tensor]
+FAR = 30.0  # standard deviations from the centre to which a critic sees: any function will do for a bound
 EVERY = 25  # steps between looks at the examples that choose
 
 
@@ -69,12 +71,11 @@ def trained(
 
     The first half of the steps climbs the bound of the game (logistic regression: it cannot run away), which leads to the same v.
     """
-    d, start, both = of(d), of("gan"), torch.cat([x, y])
-    centre, scale = both.mean(0), torch.where(both.std(0) > 0, both.std(0), 1.0)
+    d, start, (centre, scale) = of(d), of("gan"), standard(x, y)
     (learn_x, choose_x, judge_x), (learn_y, choose_y, judge_y) = parts(x), parts(y)
     with noise.initialisation(seed), noise.stream(seed):
         net = mlp(x.shape[1], 1, hidden, "silu").double()
-        critic: Critic = lambda t: net((t - centre) / scale)[:, 0]  # noqa: E731
+        critic: Critic = lambda t: net(((t - centre) / scale).clamp(-FAR, FAR))[:, 0]  # noqa: E731
         for weight in net[-1].parameters():
             nn.init.zeros_(weight)  # v = 0, whose bound is D(P || P): nothing worse is kept
         optimiser, best, kept = torch.optim.Adam(net.parameters(), lr=1e-2), d.least, weights(net)

@@ -42,7 +42,7 @@ class GAN(Adversarial):
     anneal: float = 0.01  # what is left of the penalty's weight at the end
     spacing: float = 0.0  # of the two passes that stand in for the second derivative; 0: the second derivative
 
-    # Ten seeds on a ring of 8 Gaussians hold with these (docs/results.md); the grid of 25 is still to be run.
+    # Ten seeds of ten on a ring of 8 and on a grid of 25 Gaussians hold with these (docs/results.md).
     recipe: ClassVar[Recipe] = Recipe(
         steps=12000, batch=256, lr=2e-3, beta1=0.0, beta2=0.99, schedule="cosine", ema=0.999
     )

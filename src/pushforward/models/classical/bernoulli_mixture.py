@@ -5,7 +5,7 @@
 Lazarsfeld & Henry, "Latent structure analysis", 1968; Dempster, Laird & Rubin, "Maximum likelihood from incomplete data via the EM
 algorithm", 1977. A gap (NaN in a tensor) is summed out, when learning too. The pseudo-count a is a Beta(1 + a, 1 + a) prior of every
 t_kd: EM climbs likelihood plus prior. The order of the components is never identified; the components are, for nearly all mixtures, from
-D >= 2 log2 K + 1 bits on (Allman, Matias & Rhodes, Ann. Statist. 2009), but for none of them without exception (Gyllenberg et al. 1994).
+D >= 2 ceil(log2 K) + 1 bits on (Allman, Matias & Rhodes, Ann. Statist. 2009), but for none of them without exception (Gyllenberg et al. 1994).
 
 N rows of D bits, K components:   x (N, D)   log_weights (K,)   logits log t / (1 - t) (K, D)   r (N, K)
 """

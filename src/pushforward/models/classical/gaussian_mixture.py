@@ -146,5 +146,10 @@ class GaussianMixture(Classical):
         return self.mixture.draw(u, e, uniform(n, d).to(self.means) if bool(self.gone.any()) else None)
 
     def _complete(self, x, known, given=None):
-        u, e = uniform(len(x), 1)[:, 0].to(self.means), normal(len(x), self.means.shape[1]).to(self.means)
-        return self.mixture.fill(x.flatten(1), known.flatten(1), u, e)
+        x, known = x.flatten(1), known.flatten(1)
+
+        def draw():
+            u, e = uniform(len(x), 1)[:, 0].to(self.means), normal(len(x), self.means.shape[1]).to(self.means)
+            return self.mixture.fill(x, known, u, e)
+
+        return self.filled(draw, known)

@@ -4,7 +4,7 @@ Rosenblatt 1956; Parzen, "On estimation of a probability density function and mo
 section 6.3; Silverman, "Density estimation", 1986, eq. 4.14; lecture 002.
     S: the covariance of the data (full), its diagonal, or the identity (spherical)
     h: n^(-1/(D+4)) (scott), (n (D+2)/4)^(-1/(D+4)) (silverman), or where the examples are likeliest each by all the others (cv),
-           1/n sum_i log 1/(n-1) sum_j!=i N(x_i; x_j, h^2 S)
+           1/n sum_i log 1/(n-1) sum_j!=i N(x_i; x_j, h^2 S);     of spherical kernels the rules give h over the root of the mean variance
 The likelihood of the examples themselves has no maximum: as h -> 0 each sits on a peak of its own. Left out, each needs neighbours.
     p(x_u | x_o):  example i in proportion to N(x_o; x_io, h^2 S_oo), then the conditional of its kernel
 
@@ -94,13 +94,13 @@ class KernelDensity(Classical):
 
     def chosen(self, x: Tensor) -> float:
         n, d = x.shape
-        scott = n ** (-1 / (d + 4))
+        unit = 1.0 if self.covariance != "spherical" else float(moments(x)[1].square().mean().sqrt())
+        scott = unit * n ** (-1 / (d + 4))
         if self.rule != "cv":
-            return scott if self.rule == "scott" else (n * (d + 2) / 4) ** (-1 / (d + 4))
+            return scott if self.rule == "scott" else unit * (n * (d + 2) / 4) ** (-1 / (d + 4))
         from scipy.optimize import minimize_scalar
 
-        unit = 1.0 if self.covariance != "spherical" else float(moments(x)[1].mean())
-        ends = [log(scott * unit * times) for times in SEARCH]
+        ends = [log(scott * times) for times in SEARCH]
         some = permutation(n)[:SOME].to(x.device)
         y = self.whitened(x)
         found = minimize_scalar(lambda h: -left_out(y, some, h), bounds=ends, method="bounded", options={"xatol": 1e-3})
