@@ -304,8 +304,12 @@ def test_a_closed_terminal_is_a_signal_too(tmp_path):
         if (moment.event, moment.step) == ("step", 23):
             send(signal.SIGHUP)
 
-    with pytest.raises(SystemExit) as left:
-        Line().fit(X, out=tmp_path / "m.pf", callbacks=[hang_up], **HOW)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup these tests begin with another
+    try:
+        with pytest.raises(SystemExit) as left:
+            Line().fit(X, out=tmp_path / "m.pf", callbacks=[hang_up], **HOW)
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert left.value.code == 143 and checkpoint.newest(tmp_path / "m.pf" / "checkpoints")[1]["step"] == 23
     for use in (signal.SIG_IGN, lambda *heard: None):
         old = signal.signal(signal.SIGHUP, use)

@@ -175,9 +175,9 @@ def together(root: Path, data: Path, tries: int, chance: random.Random) -> Row:
             os.kill(heard, signal.SIGUSR1)
         code = process.wait(120)
         steps = [p.name for p in (out / "checkpoints").glob("step-*")]
-        subprocess.run([*words, "--resume"], check=True, timeout=200, **quiet)
-        if not heard or not code or not steps or weights(out) != weights(root / "whole.pf"):
-            lost.append(f"try {i}: exit code {code}, {steps}")
+        again = subprocess.run([*words, "--resume"], timeout=200, env=environment, capture_output=True, text=True)
+        if again.returncode or not heard or not code or not steps or weights(out) != weights(root / "whole.pf"):
+            lost.append(f"try {i}: exit codes {code} and {again.returncode}, {steps} {again.stderr[-300:]!r}")
     promise = "both stop at the same step with a checkpoint; " + GOES_ON
     return Row("SIGUSR1 to one of two processes under torchrun", promise, tries, tries - len(lost), len(lost),
                round(time.monotonic() - began, 1), "; ".join(lost))  # fmt: skip

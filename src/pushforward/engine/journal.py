@@ -80,6 +80,7 @@ class Journal:
         self.quiet, self.folder = quiet or sys.stderr is None, folder
         self.bar: Any = None
         self.task: Any = None
+        self.what, self.total, self.seconds = "", 1, float("inf")
         self.began = self.spoke = time.monotonic()
         self.writer: Any = None
         self.file: Lines | None = None
