@@ -21,6 +21,7 @@ from .abilities import ABILITIES, KINDS, Ability, Told
 from .anomaly import anomaly
 from .data.examples import Examples, spread
 from .data.load import load as load_data
+from .data.sources import recognise
 from .engine import Journal, Lots, Machine, Recipe, memory, play
 from .errors import BadData, Unable, Usage, not_fitted
 from .fields import Fields
@@ -311,7 +312,7 @@ class Model(Fields):
     def complete(self, x: Any, known: Any = None, given: Any = None, seed: int = 0) -> Any:
         """x with its unknown part drawn from p(unknown | known). Unknown is NaN, a missing cell, the rest of a text, or where `known` is False."""
         self.check_fitted()
-        tensor, mask = self.space.read_partly(x, known)
+        tensor, mask = self.space.read_partly(recognise(x)[0], known)
         g = self.read_given(given, len(tensor))
         self.completion_: dict[str, Any] = {"kind": self.abilities["complete"]}
 
@@ -354,7 +355,7 @@ class Model(Fields):
         self.check_fitted()
         raw = isinstance(x, Tensor)
         held = x if isinstance(x, Examples) else None
-        tensor: Any = self.space.read(x.detach() if raw else x) if held is None else held
+        tensor: Any = self.space.read(x.detach() if raw else recognise(x)[0]) if held is None else held
         tensor = self.space.settle(x) if raw else tensor
         count = len(tensor)
         g = held.given if held is not None and given is None else self.read_given(given, count)

@@ -191,3 +191,25 @@ def test_values_that_would_come_back_as_words_are_refused_by_name(cells, kind):
 def test_what_was_probably_meant_is_said(cells, says):
     with pytest.raises(BadData, match=f"identifier or free text.*{says}"):
         load(pd.DataFrame({"a": cells, "b": np.arange(300.0)}))
+
+
+def test_what_fit_takes_the_doors_take():
+    """A table of Arrow, a dict of columns, one column by itself."""
+    pa = pytest.importorskip("pyarrow")
+    table = pd.DataFrame({"a": [0.5, 1.0, 2.5, 4.0, 5.5] * 4, "b": list("xyxyx") * 4})
+    model = pf.Factorised().fit(table[["b"]])
+    want = model.log_prob(table[["b"]])
+    for same in (pa.table({"b": table.b}), {"b": table.b.tolist()}, table.b):
+        assert np.array_equal(model.log_prob(same), want)
+    both = pf.MADE(hidden=(8,)).fit(pa.Table.from_pandas(table), steps=2, quiet=True)
+    full = both.complete(pa.table({"a": [0.5, None], "b": ["x", "y"]}), seed=0)
+    assert full.a[0] == 0.5 and not full.a.isna().any()
+
+
+def test_what_is_no_row_of_this_model_is_said():
+    points = pf.Gaussian().fit(np.random.default_rng(0).normal(size=(20, 2)))
+    with pytest.raises(BadData, match="holds more than numbers .*'x'.*built for real of shape"):
+        points.log_prob(pd.DataFrame({"a": [1.0], "b": ["x"]}))
+    table = pf.Factorised().fit(pd.DataFrame({"b": list("xyxyx")}))
+    with pytest.raises(BadData, match="Texts were passed; .* table of 1 columns: b"):
+        table.log_prob(["x", "y"])

@@ -241,6 +241,10 @@ class Space:
     def read_frame(self, raw: Any, missing: bool = False, outside: np.ndarray | None = None) -> Tensor:
         import pandas as pd
 
+        if is_text(raw):
+            raise BadData(
+                f"Texts were passed; this model was built for a table of {self.size} columns: {shown(self.names)}."
+            )
         if not is_frame(raw):
             x = as_array(raw)
             if x.ndim != 2 or x.shape[1] != self.size:
@@ -257,7 +261,14 @@ class Space:
             raise BadData(f"The table {what}. Awaited: {shown(self.names)}.{hint}")
         raw = self.ordered(raw).reset_index(drop=True)
         if self.kind != "table":
-            return self.read(raw.to_numpy(dtype=np.float64, copy=True), missing)
+            try:
+                return self.read(raw.to_numpy(dtype=np.float64, copy=True), missing)
+            except (TypeError, ValueError) as problem:
+                if isinstance(problem, BadData):
+                    raise
+                raise BadData(
+                    f"The table holds more than numbers ({problem}); this model was built for {self}. Leave the other columns out."
+                ) from problem
         marks: list[Any] = [None] * self.size if outside is None else list(outside.T)
         cells = (raw.iloc[:, j] for j in range(self.size))
         table = np.stack([col.read(c, part, mark) for c, part, mark in zip(self.columns, cells, marks, strict=True)], 1)

@@ -31,7 +31,6 @@ BEGIN, AROUND = (
     4.0,
     12.0,
 )  # seconds that a cell takes to begin; that it takes beside its learning, to begin and to be judged, at least
-HASTE = 30.0  # seconds of learning below which an order may still change
 LONG, SEEDS = 120.0, (1, 2, 3)  # seconds of learning from which another seed says more than a longer run
 TEST, FEW = 10_000, 10  # test rows at most; examples below which nothing is compared
 JUDGE = "pushforward.workbench.comparing.judge.judge"
@@ -156,7 +155,6 @@ def compare(
         if out is None:
             shutil.rmtree(place, ignore_errors=True)
     facts["seconds"] = spent(place if out is not None else None, clock.monotonic() - began)
-    facts["warnings"] = [*facts["warnings"], *hurried(stands)]
     done = Comparison(stands, facts, verdict(stands), None if out is None else place)
     if out is not None:
         done.page().write(Path(out))
@@ -276,21 +274,6 @@ def spent(place: Path | None, seconds: float) -> float:
     if file is not None:
         file.write_text(json.dumps(before + seconds))
     return round(before + seconds, 1)
-
-
-def hurried(stands: Sequence[Stand]) -> list[str]:
-    """A word where models that take steps had next to no time."""
-    short = [
-        cell["learning"]
-        for one in stands
-        for cell in one.done
-        if not one.entrant.solved and cell.get("reason") == "time"
-    ]
-    if not short or min(short) >= HASTE:
-        return []
-    return [
-        f"Models that take steps had {min(short):.0f} s each to learn. That is little: their order may change with more time."
-    ]
 
 
 def crew(workers: int) -> tuple[int, int]:

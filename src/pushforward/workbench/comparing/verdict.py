@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, isfinite
 
 from .standing import CLEAR, Stand, apart, clearly, ranked, top
 
+HASTE = 30.0  # seconds of learning below which an order may still change
 ENOUGH = 0.02  # of the area under the curve, by which samples must differ for one model to be called better at them
 
 
 def verdict(stands: list[Stand]) -> list[str]:
     """Sentences, the most important first."""
-    said = [*likelihoods(stands), *samples(stands), *memories(stands), *failures(stands)]
+    said = likelihoods(stands)
+    said = [*said[:1], *hurried(stands), *said[1:], *samples(stands), *memories(stands), *failures(stands)]
     return said or ["No model came to an end, so nothing can be said."]
+
+
+def hurried(stands: Sequence[Stand]) -> list[str]:
+    """A word where models that take steps had next to no time."""
+    short = [
+        cell["learning"]
+        for one in stands
+        for cell in one.done
+        if not one.entrant.solved and cell.get("reason") == "time"
+    ]
+    if not short or min(short) >= HASTE:
+        return []
+    return [
+        f"Models that take steps had {min(short):.0f} s each to learn. That is little: their order may change with more time."
+    ]
 
 
 def likelihoods(stands: list[Stand]) -> list[str]:
@@ -35,7 +53,8 @@ def likelihoods(stands: list[Stand]) -> list[str]:
         said.append(independent(margins[0], structured))
     elif best.entrant.baseline:
         said.append(
-            f"A simple model is enough: nothing is likelier than the baseline {best.name} ({best.entrant.why}), {against(best, margins)}."
+            f"{'In so short a time a' if hurried(stands) else 'A'} simple model is enough: nothing is likelier than the baseline {best.name} "
+            f"({best.entrant.why}), {against(best, margins)}."
         )
     else:
         plain = next((one for one in group[1:] if one.entrant.baseline or one.entrant.solved), None)
