@@ -202,12 +202,43 @@ def test_a_system_of_files_that_flushes_no_folders_is_written_to(tmp_path, monke
         Line().fit(X, steps=2, quiet=True).save(tmp_path / "n.pf")
 
 
+def test_a_folder_where_a_volume_is_mounted_is_refused_before_anything_is_learned(tmp_path, monkeypatch):
+    """The system says where volumes begin, with a blank in a name as \\040."""
+    out, rename, read = tmp_path / "an out", os.rename, Path.read_text
+    out.mkdir()
+    line = "40 27 0:50 / {} rw shared:1 - tmpfs none rw\n".format(str(out).replace(" ", "\\040"))
+    told = "27 1 8:1 / / rw - ext4 /dev/sda rw\n" + line
+    monkeypatch.setattr(Path, "read_text", lambda p, *a, **k: told if p.name == "mountinfo" else read(p, *a, **k))
+    moved = []
+    monkeypatch.setattr(os, "rename", lambda a, b: moved.append(a) or rename(a, b))
+    assert files.mounts() == {"/": "ext4", str(out): "tmpfs"}
+    with pytest.raises(BadFile, match=r"cannot change places .*Name a folder inside it"):
+        Line().fit(X, steps=2, out=out, quiet=True, callbacks=[lambda moment: pytest.fail("it learns")])
+    assert out not in moved and [p.name for p in tmp_path.iterdir()] == ["an out"]
+    Line().fit(X, steps=2, out=out / "m.pf", quiet=True)
+
+
+def test_a_reader_awaits_a_folder_that_is_away_for_an_instant(tmp_path, models):
+    folder = save(models[0], tmp_path / "m.pf")
+    away = [True]
+
+    def read(place):
+        if away.pop() if away else False:
+            raise BadFile("it is away")
+        return place
+
+    assert files.steady(folder, read) == folder
+    with pytest.raises(BadFile, match="for good"):
+        files.steady(folder, lambda place: (_ for _ in ()).throw(BadFile("for good")))
+
+
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EXDEV])
 def test_a_folder_that_cannot_change_places_is_refused_before_anything_is_learned(
     tmp_path, monkeypatch, models, number
 ):
-    """A volume that is mounted there, or a layer of a container."""
+    """Of a layer of a container only a try tells."""
     rename, out = os.rename, tmp_path / "out"
+    monkeypatch.setattr(files, "mounts", lambda: {"/": "overlay"})
     out.mkdir()
 
     def fixed(a, b):
@@ -223,8 +254,9 @@ def test_a_folder_that_cannot_change_places_is_refused_before_anything_is_learne
     Line().fit(X, steps=2, out=out / "m.pf", quiet=True)
 
 
-def test_a_claim_that_fails_anywhere_leaves_what_stands(tmp_path, models):
-    """To see whether a folder can change places it is moved aside and back: a disk may fail between the two."""
+def test_a_claim_that_fails_anywhere_leaves_what_stands(tmp_path, monkeypatch, models):
+    """To see whether a folder of a container can change places it is moved aside and back: a disk may fail between the two."""
+    monkeypatch.setattr(files, "mounts", lambda: {"/": "overlay"})
     folder = save(models[0], tmp_path / "m.pf")
     old, fired = contents(folder), True
     for at in range(1, 40):

@@ -128,9 +128,24 @@ def put(stage: Path, folder: Path) -> None:
         stage.rename(folder)
 
 
+def mounts() -> dict[str, str]:
+    """Where file systems begin, and of which kind they are; nothing where the system does not say."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return {}
+    words = (line.split(" ") for line in lines)
+    return {re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), w[4]): w[w.index("-") + 1] for w in words}
+
+
 def movable(folder: Path) -> None:
     """An OSError now, not after hours, where a folder that stands cannot change places: a volume is mounted there, or it is of a container's image."""
-    folder = real(folder)
+    folder, kinds = real(folder), mounts()
+    if str(folder) in kinds or os.path.ismount(folder):
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(folder))
+    if kinds.get(max((place for place in kinds if folder.is_relative_to(place)), key=len, default="")) != "overlay":
+        return
+    # Only a try tells whether it lies in a layer that stays as it is.
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     folder.rename(aside)
     aside.rename(folder)
@@ -228,14 +243,16 @@ def standing(folder: Path) -> Path:
 
 
 def steady(folder: Path, read: Callable[[Path], Read]) -> Read:
-    """What `read` makes of a folder, all of it from one writing: read anew if another took its place meanwhile."""
+    """What `read` makes of a folder, all of it from one writing: read anew if another took its place meanwhile, or if it was away for an instant."""
+    failed: Any = ()
     for _ in range(TRIES):
         before = generation(folder)
         try:
             found = read(standing(folder))
         except (BadFile, OSError):
-            if generation(folder) == before:
+            if generation(folder) == before == failed:
                 raise
+            failed = before
             continue
         if generation(folder) == before:
             return found

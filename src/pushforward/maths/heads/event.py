@@ -18,6 +18,8 @@ from .discrete import Bernoulli, Categorical
 from .head import Head, wide
 from .lattice import LatticeMixture, LogisticMixture
 
+MANY = 64  # levels up to which each has a number of its own
+
 
 @dataclass(frozen=True)
 class Missing(Head):
@@ -181,16 +183,18 @@ class Whole:
 
 
 def of(
-    space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "categorical", bounded: bool = False
+    space: Any, components: int = 10, continuous: str = "gaussian", levels: str = "auto", bounded: bool = False
 ) -> Product:
     """The event that an example of this space (in model coordinates) is.
 
-    `continuous` is the head of a number: gaussian, mixture, logistic; `levels` that of a level: categorical, logistic.
+    `continuous` is the head of a number: gaussian, mixture, logistic; `levels` that of a level: categorical, logistic, or auto:
+    a number for each of up to 64 levels, and of more a mixture, for which 256 cost no more than 10.
     Columns with a step are lattices; `bounded` gathers their tails at the lowest and the highest value seen.
     """
     numbers = {"gaussian": Gaussian(), "mixture": GaussianMixture(components), "logistic": Logistic()}
     number = choose("continuous", continuous, numbers)
     codes = {"categorical": Categorical(space.levels), "logistic": LogisticMixture(components, space.levels)}
+    codes["auto"] = codes["categorical" if space.levels <= MANY else "logistic"]
     level = choose("levels", levels, codes)
     if space.kind == "table":
         return Product([column_head(column, number, components, bounded) for column in space.columns])
