@@ -42,9 +42,7 @@ class MADE(Autoregressive):
     order: str = "natural"  # of the variables: natural, random, any (all are learned), or their numbers, as 2,0,1
     orders: int = 1  # orders learned and averaged
     number: str = "mixture"  # p of a number: gaussian, mixture, logistic
-    level: str = (
-        "auto"  # p of a level: categorical, logistic (a discretised mixture), auto (of more than 64 levels the mixture)
-    )
+    level: str = "auto"  # p of a level: categorical, logistic (discretised mixtures), auto: those beyond 64 levels
     components: int = 10  # of a mixture
     dropout: float = 0.0  # share of the hidden units that a step of learning leaves out
 

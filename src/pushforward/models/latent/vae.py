@@ -33,7 +33,7 @@ class VAE(Latent):
     beta: float = 1.0  # weight of the KL while training; 1 is the evidence lower bound
     warmup: float = 0.0  # share of training over which beta rises from 0
     number: str = "auto"  # p(x|z) of a number: auto (mixture in a table, else gaussian), gaussian, mixture, logistic
-    level: str = "auto"  # p(x|z) of a level: categorical, logistic (a discretised mixture), auto (of more than 64 levels the mixture)
+    level: str = "auto"  # p(x|z) of a level: categorical, logistic (discretised mixtures), auto: those beyond 64 levels
 
     recipe: ClassVar[Recipe] = Recipe(steps=5000, lr=1e-3)
     spaces: ClassVar[tuple[str, ...]] = ("real", "binary", "levels", "table")
