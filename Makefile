@@ -60,7 +60,7 @@ $(VENV)/lowest/ready: supply/lowest.txt pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'pushforward needs Python 3.11 or newer. Say make PYTHON=/path/to/python3.12')"
 	test -x $(VENV)/lowest/bin/python || $(PYTHON) -m venv $(VENV)/lowest
 	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' supply/lowest.txt)"
-	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check -r supply/lowest.txt pytest pytest-xdist pytest-timeout hatchling $$(grep -E "^(ruff|mypy)==" constraints.txt)
+	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check -r supply/lowest.txt pytest pytest-xdist pytest-timeout hatchling "$$(grep ^ruff== constraints.txt)"
 	$(VENV)/lowest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 

@@ -15,6 +15,7 @@ import pushforward as pf
 from pushforward.data import load
 from pushforward.errors import BadData, Usage
 from pushforward.space import Space
+from pushforward.space.alike import before_3
 
 rng = np.random.default_rng(0)
 N = 60
@@ -128,6 +129,8 @@ def test_a_column_of_a_type_of_pandas_comes_back_as_it_was(name):
 @pytest.mark.parametrize("kind", ["int64", "double", "string", "bool", "timestamp[us]", "date32[day]", "duration[us]"])
 def test_a_column_that_arrow_holds_comes_back_as_it_was(kind):
     pytest.importorskip("pyarrow")
+    if kind == "string" and before_3():
+        pytest.skip("pandas 2 writes no name of a type that says where its words lie")
     cells = {"t": DAYS, "d": DAYS.date if kind.startswith("date") else DAYS - DAYS[0], "s": list("ab") * 30}
     plain = pd.Series(cells.get(kind[0], X[:, 0] > 0 if kind == "bool" else (100 * X[:, 0]).round()))
     column = (plain if kind != "double" else pd.Series(X[:, 0])).astype(f"{kind}[pyarrow]")

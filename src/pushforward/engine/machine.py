@@ -266,7 +266,7 @@ class Machine:
         if self.world > 1:
             dist.barrier(timeout=timedelta(seconds=DAY))
 
-    def end(self, last: Callable[[], Any]) -> None:
+    def end(self, last: Callable[[], Any] = lambda: None) -> None:
         """The last thing that the first process does for all; none leaves before it is done. Then gloo's threads let go of the last tensors: where
         they do that while Python ends, they abort it, and torchrun ends the others (github.com/pytorch/pytorch/pull/179291)."""
         if self.rank == 0:

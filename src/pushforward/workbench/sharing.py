@@ -93,9 +93,7 @@ def draw(
     with machine.heard(ANEW):
         seed = machine.tell(secrets.randbits(62) if seed is None else seed)
         if len(found) < 2:  # one process makes them, as if it were alone
-            if machine.rank == 0:
-                write(one(slice(0, n)), model.space, place, overwrite)
-            machine.meet()
+            machine.end(lambda: write(one(slice(0, n)), model.space, place, overwrite))
             return place
         return joined(machine, place, model.space, found, one)
 
@@ -115,7 +113,7 @@ def joined(machine: Machine, place: Path, space: Space, found: list[slice], one:
                     f"{len(gone)} of {len(parts)} parts of {place} are not seen here. Write where all hosts can read."
                 )
             whole(place, lambda file: writer.join(file, parts))
-        machine.meet()
+        machine.end()
     finally:
         parts[machine.rank].unlink(missing_ok=True)
     return place
@@ -241,7 +239,9 @@ def score(
     mine = found[machine.rank * len(found) // machine.world : (machine.rank + 1) * len(found) // machine.world]
     with machine.heard(ANEW):
         answers = [(rows, lot(model, examples, condition, rows, by, seed)) for rows in mine]
-        return together(machine, answers, len(examples))
+        answer = together(machine, answers, len(examples))
+        machine.end()
+        return answer
 
 
 def lot(model: Any, examples: Any, condition: Any, rows: slice, by: str, seed: int) -> Likelihood:
