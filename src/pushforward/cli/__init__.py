@@ -31,9 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if ALL in os.environ and sys.stderr is not None:
         sys.stderr.flush()
-        os._exit(
-            code
-        )  # threads that move tensors between processes abort a Python that is ending (pytorch/pytorch#179291)
+        # Threads that move tensors between processes abort a Python that is taken apart (github.com/pytorch/pytorch/pull/179291).
+        os._exit(code)
     sys.exit(code)
 
 
